@@ -47,6 +47,8 @@ class ChannelChooser:
         if self.mesh.dimensions[number][1] == 1:
             return channels(node)[0]
         wanted = self.wanted.of(node.output).states[number]
+        if wanted is VARYING:  # of layers in stages: each device computes its own
+            return Channel((VARYING,) * len(node.inputs), VARYING)
         states = [self.located[value].planned.states[number] for value in node.inputs]
         partial = self._partial(node, number)
         zero = [i for i, value in enumerate(node.inputs) if value in self.facts.zeros]

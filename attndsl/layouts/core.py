@@ -58,14 +58,19 @@ class AxisPattern:
 
 @dataclass(frozen=True, slots=True)
 class PlacementRule:
-    """`heads, 4*width on model`."""
+    """`heads, 4*width on model`. Of what it names, `loops` are the addresses of repeats, whose rounds the devices along
+    the dimension have in stages: `h on stages in 8 microbatches`, which are the parts of a batch that they work on at
+    once (None: as many as there are stages)."""
 
     axes: tuple[AxisPattern, ...]
     dimension: str
     span: Span | None = None
+    loops: tuple[str, ...] = ()
+    microbatches: int | None = None
 
     def __str__(self) -> str:
-        return f"{', '.join(axis.text for axis in self.axes)} on {self.dimension}"
+        parts = "" if self.microbatches is None else f" in {self.microbatches} microbatches"
+        return f"{', '.join(axis.text for axis in self.axes)} on {self.dimension}{parts}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from attndsl.diagnostics import AttnError, Source, Span, did_you_mean, error
 from attndsl.graph import Axis, Graph
 from attndsl.layouts.core import AxisPattern, Layout, Mesh, PlacementRule
+from attndsl.ops import Repeat
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
@@ -82,7 +83,7 @@ def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int
     """A declared layout, for a model at its hyperparameters; `others` are sizes that stand in place of those written.
 
     Raises E1001 for a dimension that the mesh does not have, E1002 for axes that the model does not have, E1003 for an
-    axis that is placed twice on one dimension.
+    axis that is placed twice on one dimension, E1005 for microbatches of what is no repeat.
     """
     mesh = _mesh(declaration, others or {})
     axes = _Axes(graph)
@@ -94,7 +95,7 @@ def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int
         if isinstance(line, tree.ParameterPlacing):
             parameters.append(line)
         else:
-            rules.append(PlacementRule(tuple(map(axes.pattern, line.axes)), line.dimension.text, line.span))
+            rules.append(axes.rule(line))
     _once(rules)
     for line in parameters[1:]:
         raise error("E1003", "it is said twice where the parameters lie", line.span)
@@ -152,15 +153,33 @@ def _once(rules: list[PlacementRule]) -> None:
 
 class _Axes(Evaluator):
     """The axes of a model, as rules name them: by a name, or by a size, in which names are hyperparameters and sizes of
-    inputs."""
+    inputs. Repeats have names only: `layer`, or the whole address where several are called so, `decoder.layer`."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.axes = frozenset(_axes(graph))
+        self.loops = tuple(node.op for node in graph.body.walk() if isinstance(node.op, Repeat))
+
+    def rule(self, line: tree.Placing) -> PlacementRule:
+        """Raises E1002 where no axis and no repeat of the model is meant, E1005 for microbatches without a repeat."""
+        patterns = tuple(map(self.pattern, line.axes))
+        texts = {pattern.text for pattern in patterns}
+        loops = dict.fromkeys(op.path for op in self.loops if texts & {op.label, op.path})
+        count = int(line.microbatches.value) if line.microbatches is not None else None
+        if count is not None and not loops:
+            message = f"`{', '.join(texts)}` is no repeat, whose layers could take a batch in microbatches"
+            raise error("E1005", message, line.span, help=self._repeats())
+        return PlacementRule(patterns, line.dimension.text, line.span, tuple(loops), count)
+
+    def _repeats(self) -> str:
+        paths = ", ".join(dict.fromkeys(op.path for op in self.loops))
+        return f"its repeats: {paths}" if paths else "it has no repeat"
 
     def pattern(self, node: tree.Expr) -> AxisPattern:
         """Raises E1002 where no axis of the model is meant."""
         text = " ".join(node.span.text.split())
+        if any(text in (op.label, op.path) for op in self.loops):
+            return AxisPattern(text, None, node.span)
         named = isinstance(node, tree.Name) and any(axis.name == node.text for axis in self.axes)
         try:
             value = self.evaluate(node)
@@ -184,7 +203,8 @@ class _Axes(Evaluator):
 
     def _none(self, text: str, span: Span) -> AttnError:
         names = sorted({axis.name for axis in self.axes if axis.name.isidentifier()})
-        helps = did_you_mean(text, names) or (f"its axes: {', '.join(names)}",)
+        loops = sorted({op.label for op in self.loops})
+        helps = did_you_mean(text, [*names, *loops]) or (f"its axes: {', '.join(names)}", self._repeats())
         return error("E1002", f"`{self.graph.name}` has no axis `{text}`", span, help=helps)
 
 

@@ -21,6 +21,7 @@ from attndsl.ops import (
     Rank,
     ReduceScatter,
     Shard,
+    Shift,
     SizeOf,
     Sub,
     Transpose,
@@ -58,7 +59,7 @@ class Move:
 
 
 BACKWARD: dict[type[Collective], str] = {
-    Vary: "all_reduce", ReduceScatter: "all_gather", Shard: "all_gather", AllToAll: "all_to_all",
+    Vary: "all_reduce", ReduceScatter: "all_gather", Shard: "all_gather", AllToAll: "all_to_all", Shift: "shift",
 }  # fmt: skip
 """What the gradient of a collective sends."""
 

@@ -8,10 +8,13 @@ from attndsl.diagnostics import Diagnostic, error, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
 from attndsl.graph.initial import Initializer
 from attndsl.layouts.choosing import RunnerUp
+from attndsl.layouts.classes import AxisClasses
 from attndsl.layouts.core import Layout, PlacementRule
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.in_place import in_place
 from attndsl.layouts.placements import WHOLE, Placement, indices
+from attndsl.layouts.staged_loop import StagedLoop
+from attndsl.layouts.stages import Staged, in_stages, local_name, rows_in_stages
 from attndsl.layouts.walk import LayoutWalk
 from attndsl.layouts.wanted import WantedPlacements
 from attndsl.lazy import Array
@@ -24,7 +27,8 @@ class LaidOut:
     """`graph` is that of one device, an ordinary graph with collectives in it; `whole` the one that it was made from.
     `values` has for each value where it lies, and why; `parameters`, `inputs` and `outputs` the same by
     address, in which each `*` stands for an index, and by name. `rules` are those that divide a parameter's axis over a
-    dimension, `runners_up` the ways in which values could have been computed instead, `moves` the collectives."""
+    dimension, `runners_up` the ways in which values could have been computed instead, `moves` the collectives,
+    `loops` the repeats in stages."""
 
     layout: Layout
     whole: Graph
@@ -37,6 +41,7 @@ class LaidOut:
     runners_up: Mapping[Value, Sequence[RunnerUp]]
     moves: tuple[Move, ...]
     warnings: tuple[Diagnostic, ...]
+    loops: tuple[StagedLoop, ...] = ()
 
     def of_parameters(self) -> Iterator[tuple[str, Type, Placement]]:
         """Each parameter by its address in files (`h.0.ln_1.scale`), with its type and where it lies."""
@@ -44,9 +49,23 @@ class LaidOut:
             placement = self.parameters[info.address, info.type]
             yield from ((address, info.type, placement) for address in info.addresses())
 
+    def own_names(self, rank: int) -> dict[str, str]:
+        """The parameters that a device has, all or a part of each, by their addresses in files: what it calls them. Of
+        layers in stages it has some, and counts these from 0."""
+        at, found = self.layout.mesh.coordinates(rank), dict[str, str]()
+        for info in self.whole.parameters:
+            rounds = list(self.parameters[info.address, info.type].rounds)
+            for address, numbers in zip(info.addresses(), info.indices(), strict=True):
+                name = local_name(info.address, numbers, rounds, at)
+                if name is not None:
+                    found[address] = name
+        return found
+
     def local_parameters(self, arrays: Mapping[str, Array], rank: int) -> dict[str, Array]:
-        """What one device has of the parameters."""
-        return {a: self._cut(arrays[a], type, placement, rank) for a, type, placement in self.of_parameters()}
+        """What one device has of the parameters, as it calls them."""
+        names = self.own_names(rank)
+        places = ((address, type, placement) for address, type, placement in self.of_parameters() if address in names)
+        return {names[a]: self._cut(arrays[a], type, placement, rank) for a, type, placement in places}
 
     def local_inputs(self, arrays: Mapping[str, Array], rank: int) -> dict[str, Array]:
         """What one device is given of the inputs that are given. Raises E1004 for an axis that cannot be divided."""
@@ -71,10 +90,13 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
 
     Raises E1004 for an axis that cannot be divided as the layout says.
     """
-    whole, wanted = graph, WantedPlacements(graph, layout)
-    graph = in_place(graph, lambda value: wanted.of(value).divided)
-    if graph is not whole:
-        wanted = WantedPlacements(graph, layout)
+    whole, wanted = graph, WantedPlacements(Staged(graph), layout)
+    rows = rows_in_stages(graph, layout, wanted.classes)
+    graph = in_place(graph, lambda value: {*wanted.of(value).divided, *((rows[value],) if value in rows else ())})
+    staged = in_stages(graph, layout, AxisClasses(graph))
+    if staged.graph is not whole:
+        wanted = WantedPlacements(staged, layout)
+    graph = staged.graph
     stored = {(info.address, info.type): _stored(info, wanted) for info in graph.parameters}
     walk = LayoutWalk(graph, wanted, stored)
     inputs = {info.name: walk.of_input(info.value) for info in graph.inputs}
@@ -89,6 +111,7 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     return LaidOut(
         layout, whole, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs, rules,
         walk.chooser.runners_up, tuple(walk.moves), found,
+        tuple(staged.loops.values()),
     )  # fmt: skip
 
 
@@ -96,6 +119,8 @@ def _stored(info: ParameterInfo, wanted: WantedPlacements) -> Placement:
     """Where a parameter lies between its uses: where these want it, and divided along its longest axis that can be over
     the dimension that the layout names for parameters."""
     placement, layout = wanted.of_parameter(info), wanted.layout
+    for name, rounds in wanted.staged.of(info.address):
+        placement = placement.at(layout.mesh.names.index(name), rounds)
     if layout.parameters is None or placement.on(layout.parameters) is not WHOLE:
         return placement
     number, count = layout.mesh.names.index(layout.parameters), layout.mesh.size(layout.parameters)
@@ -134,7 +159,7 @@ def _idle(
     """Rules by which nothing is divided, since rules before them take it all."""
     for number, rule in enumerate(wanted.layout.rules):
         at = wanted.mesh.names.index(rule.dimension)
-        if wanted.mesh.dimensions[at][1] == 1:
+        if wanted.mesh.dimensions[at][1] == 1 or rule.loops:
             continue
         places: list[tuple[Value | str, Placement]] = [(v, placement) for v, (placement, _) in walk.placements.items()]
         places += [(address, placement) for (address, _), placement in stored.items()]
@@ -170,7 +195,7 @@ def _local(
 
 def _local_parameter(info: ParameterInfo, placement: Placement) -> ParameterInfo:
     """A part is cut from the first values of the whole: what makes these fits neither its lengths nor its place."""
-    if not placement.divided:
+    if not placement.divided and not any(placement.rounds):
         return info
     return replace(info, type=placement.local(info.type), initializer=Initializer("zeros"))
 

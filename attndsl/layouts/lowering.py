@@ -32,6 +32,7 @@ from attndsl.ops import (
     Range,
     ScatterAdd,
     Shard,
+    Shift,
     Softmax,
     StopGradient,
     Sub,
@@ -104,6 +105,9 @@ class LocalNode:
 
 def lowered(local: LocalNode) -> Value:
     """What one device computes of the node."""
+    if isinstance(local.node.op, Shift):
+        (x,) = local.inputs
+        return local.emitter.collective(local.node.op, x, "to the next stage", differentiated=local.differentiated)
     lowering = _LOWERINGS.get(type(local.node.op)) if local.own else None
     return local.whole() if lowering is None else lowering(local)
 

@@ -16,7 +16,8 @@ class Undivided(Enum):
 
     WHOLE = "whole"  # the same on all devices
     PARTIAL = "partial"  # the sum of what the devices have
-    VARYING = "varying"  # the same on all devices, for computations that differ between them: its gradient is a sum
+    VARYING = "varying"  # what computations need that differ between devices: the same on all, whose gradient is a sum,
+    # or in stages, of which each device computes its own, each device's own
 
 
 WHOLE, PARTIAL, VARYING = Undivided.WHOLE, Undivided.PARTIAL, Undivided.VARYING
@@ -37,8 +38,17 @@ class Owned:
         return Owned(self.index, self.over, tuple([names.get(axis, axis) for axis in self.axes]))
 
 
-State = Undivided | Axis | Owned
-"""How a value lies along one dimension: divided along an axis, `Owned`, or one of `Undivided`."""
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """What is declared in the repeat `loop`, of which each device has `count` rounds in stages: those parameters."""
+
+    loop: str
+    count: int
+
+
+State = Undivided | Axis | Owned | Rounds
+"""How a value lies along one dimension: divided along an axis, `Owned`, or one of `Undivided`; a parameter by `Rounds`,
+too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,12 @@ class Placement:
         return {state: dimension for dimension, state in pairs if isinstance(state, Axis)}
 
     @property
+    def rounds(self) -> Iterator[tuple[str, Rounds]]:
+        """The dimensions along which devices have it in some rounds of a loop."""
+        pairs = zip(self.mesh.names, self.states, strict=True)
+        return ((name, state) for name, state in pairs if isinstance(state, Rounds))
+
+    @property
     def partial(self) -> tuple[str, ...]:
         """The dimensions over which it is still to be added up."""
         return tuple(name for name, state in zip(self.mesh.names, self.states, strict=True) if state is PARTIAL)
@@ -76,12 +92,13 @@ class Placement:
         return Type(type.dtype, tuple([part_of(a, divided[a][1]) if a in divided else a for a in type.axes]))
 
     def shown(self, type: Type) -> str:
-        """`[B/data, T, width]`, and `[B, T, width] +model` for a sum over `model`."""
+        """`[B/data, T, width]`, `[B, T, width] +model` for a sum, `h/stages [width]` for a parameter of layers."""
         divided = self.divided
         axes = [f"{axis}/{divided[axis][0]}" if axis in divided else str(axis) for axis in type.axes]
         pairs = zip(self.mesh.names, self.states, strict=True)
         owned = [f"by {state.over.name}/{name}" for name, state in pairs if isinstance(state, Owned)]
-        return " ".join([f"[{', '.join(axes)}]", *(f"+{name}" for name in self.partial), *owned])
+        stages = [f"{state.loop}/{name}" for name, state in self.rounds]
+        return " ".join([*stages, f"[{', '.join(axes)}]", *(f"+{name}" for name in self.partial), *owned])
 
 
 def part_of(axis: Axis, count: int) -> Axis:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from attndsl.graph import Graph, Node, Value
-from attndsl.graph.builder import Builder
 from attndsl.layouts.channels import Channel, channels
 from attndsl.layouts.emitting import DeviceEmitter, Move
 from attndsl.layouts.facts import Facts
 from attndsl.layouts.located import Located, States, lying_before, next_states
-from attndsl.layouts.lowering import LocalNode, lowered
+from attndsl.layouts.parts import called, localized, on_parts
 from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, Placement, part_of
 from attndsl.layouts.wanted import WantedPlacements
-from attndsl.ops import Op, Rename
-from attndsl.records import fields
+from attndsl.ops import Rename
 from attndsl.types import Axis
 
 
@@ -41,7 +39,10 @@ class ValueRequests:
         """The device's part of a value that lies so; it is moved once for all who want it there."""
         there = self.located[value]
         differentiated = value in self.facts.differentiated
-        states = placement.states if differentiated else tuple(WHOLE if s is VARYING else s for s in placement.states)
+        states = placement.states
+        if not differentiated:  # where it is each device's own, it stays so
+            pairs = zip(states, there.placement.states, strict=True)
+            states = tuple(WHOLE if s is VARYING and made is not VARYING else s for s, made in pairs)
         if states in there.versions:
             return there.versions[states]
         if there.source is not None and there.recipe is not None:
@@ -128,48 +129,9 @@ class ValueRequests:
         emitter: DeviceEmitter,
     ) -> Value:
         """The device's part of the result."""
-        own = tuple([(number, channel.own) for number, channel in enumerate(chosen) if channel.own is not None])
-        parts = _parts(node, chosen, placement)
         differentiated = bool(node.inputs) and node.inputs[0] in self.facts.differentiated
-        owned = any(isinstance(channel.result, Owned) for channel in chosen)
-        local = lowered(LocalNode(emitter, node, localized(node.op, parts), inputs, own, differentiated, owned))
-        return emitter.laid_out(local, placement.local(node.output.type))
+        return on_parts(node, inputs, chosen, placement, emitter, differentiated=differentiated)
 
 
 def _why(reader: Node | None) -> str:
     return "it is given so" if reader is None else f"for `{reader.op.name}`"
-
-
-def called(local: Value, value: Value) -> Value:
-    """The local value, under the names of the whole one unless it is another's too."""
-    return Builder.rename(local, value.names) if value.names and not local.names else local
-
-
-def _parts(node: Node, chosen: Sequence[Channel], placement: Placement) -> dict[Axis, Axis]:
-    """The axes of a node's operands and result that are divided, with the device's part. What an attribute says of an
-    axis it says of the first operand's, if that has it."""
-    found = {axis: part_of(axis, count) for axis, (_, count) in placement.divided.items()}
-    for i in reversed(range(len(node.inputs))):
-        states = Placement(placement.mesh, tuple(channel.operands[i] for channel in chosen))
-        found |= {axis: part_of(axis, count) for axis, (_, count) in states.divided.items()}
-        if i == 0:
-            for axis in node.inputs[0].type.axes:
-                if axis not in states.divided:
-                    found.pop(axis, None) if axis in node.op.goes_over else None
-    return found
-
-
-def localized(op: Op, parts: Mapping[Axis, Axis]) -> Op:
-    """The op with parts in the place of axes."""
-    if not parts:
-        return op
-    changes = {f.name: _with_parts(getattr(op, f.name), parts) for f in fields(op)}  # type: ignore[arg-type]
-    return type(op)(**changes) if changes else op
-
-
-def _with_parts(attribute: object, parts: Mapping[Axis, Axis]) -> object:
-    if isinstance(attribute, Axis):
-        return parts.get(attribute, attribute)
-    if isinstance(attribute, tuple):
-        return tuple([_with_parts(each, parts) for each in attribute])
-    return attribute

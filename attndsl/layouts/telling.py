@@ -8,23 +8,25 @@ from attndsl.diagnostics import Span
 from attndsl.layouts.choosing import RunnerUp
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.laid_out import LaidOut
-from attndsl.layouts.placements import PARTIAL, WHOLE
+from attndsl.layouts.placements import PARTIAL, WHOLE, Rounds
 from attndsl.sizes import Size
 from attndsl.types import Axis, Type
 
 Row = tuple[str, ...]
-NUMBERS = ("times", "bytes", "if whole")
+STAGES = ("repeat", "on", "stages", "layers of each", "microbatches", "steps", "of them idle")
+NUMBERS = ("times", "bytes", "if whole", *STAGES[2:])
 
 
 def tell(laid_out: LaidOut) -> str:
-    """The layout, then tables: parameters as they lie between their uses, values that have names, collectives. Bytes
-    are those of one device in float32, and formulas of the sizes that inputs bind. Beside each stands what another way
-    would have cost: of a parameter, that it is whole; of a value, the way that came second, where it sends more (what
-    inputs bind is taken to be 512 long)."""
+    """The layout, then tables: repeats in stages, parameters as they lie between their uses, values that have names,
+    collectives. Bytes are those of one device (of a parameter of a repeat, in one round) in float32, and formulas of
+    the sizes that inputs bind. Beside each stands what another way would have cost: of a parameter, that it is whole;
+    of a value, the way that came second, where it sends more (what inputs bind is taken to be 512 long)."""
     mesh = laid_out.layout.mesh
     title = f"{laid_out.whole.title} laid out over {mesh}: {mesh.devices} devices"
     rules = [f"  {line.strip()}" for line in str(laid_out.layout).splitlines()[1:-1]]
     tables = [
+        *([_table("stages", STAGES, list(_stages(laid_out)))] if laid_out.loops else []),
         _table("parameters", ("parameter", "lies", "bytes", "if whole", "why"), list(_parameters(laid_out))),
         _table("values", ("value", "lies", "why", "otherwise"), list(_values(laid_out))),
         _table(
@@ -34,6 +36,13 @@ def tell(laid_out: LaidOut) -> str:
         ),
     ]
     return "\n".join(["\n".join([title, *rules]) + "\n", *tables])
+
+
+def _stages(laid_out: LaidOut) -> Iterator[Row]:
+    """In the steps in which a device has no microbatch it computes what nobody reads (the bubble)."""
+    for loop in laid_out.loops:
+        numbers = (loop.stages, loop.layers, loop.microbatches, loop.steps)
+        yield loop.path, loop.on, *map(str, numbers), f"{loop.stages - 1} ({loop.bubble:.0%})"
 
 
 def _parameters(laid_out: LaidOut) -> Iterator[Row]:
@@ -49,9 +58,12 @@ def _parameters(laid_out: LaidOut) -> Iterator[Row]:
 
 
 def _by_rule(laid_out: LaidOut, address: str, state: object, at: int) -> str:
+    name = laid_out.layout.mesh.names[at]
+    if isinstance(state, Rounds):
+        rules = (rule for rule in laid_out.layout.rules if rule.dimension == name and state.loop in rule.loops)
+        return f"{state.count} layers of each stage: `{next(rules)}`"
     if not isinstance(state, Axis):
         return ""
-    name = laid_out.layout.mesh.names[at]
     rule = laid_out.rules.get((address, state, name))
     if rule is not None:
         return f"`{rule}`"

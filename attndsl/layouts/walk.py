@@ -12,10 +12,11 @@ from attndsl.layouts.channels import Channel, channels
 from attndsl.layouts.choosing import ChannelChooser
 from attndsl.layouts.emitting import DeviceEmitter
 from attndsl.layouts.located import Located, States, lying_after
-from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, Placement
-from attndsl.layouts.requests import ValueRequests, called
+from attndsl.layouts.parts import called
+from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, Placement, Rounds
+from attndsl.layouts.requests import ValueRequests
 from attndsl.layouts.wanted import WantedPlacements
-from attndsl.ops import Given, Parameter, Rename, Repeat, Scan, Transpose
+from attndsl.ops import AllGather, AllReduce, Given, Parameter, Rename, Repeat, Scan, Transpose
 from attndsl.sizes import ONE, Size
 from attndsl.types import Axis, Type
 
@@ -65,6 +66,8 @@ class LayoutWalk(ValueRequests):
             self._loop(node, emitter)
         elif isinstance(node.op, Parameter):
             self._parameter(node, node.op, emitter)
+        elif isinstance(node.op, AllReduce | AllGather):
+            self._of_stages(node, node.op, emitter)
         elif isinstance(node.op, Given):
             placement = self.located[node.inputs[0]].placement
             local = emitter.emit(node.op, *(self.request(value, placement) for value in node.inputs))
@@ -85,10 +88,20 @@ class LayoutWalk(ValueRequests):
             self._operation(node, emitter)
 
     def _parameter(self, node: Node, op: Parameter, emitter: DeviceEmitter) -> None:
-        stored = self.stored[op.address, op.type]
         planned = self.wanted.of(node.output)
+        stored = self.stored[op.address, op.type]
+        own = (VARYING if isinstance(state, Rounds) else state for state in stored.states)
+        stored = Placement(self.mesh, tuple(own))
         local = emitter.emit(Parameter(op.address, stored.local(op.type)), names=node.output.names)
         self.made(node.output, stored, local, emitter, "a parameter").planned = planned
+
+    def _of_stages(self, node: Node, op: AllReduce | AllGather, emitter: DeviceEmitter) -> None:
+        """What comes out of layers in stages: summands, or the layers' parts. It is moved where it is read."""
+        placement = self.located[node.inputs[0]].placement
+        local = self.request(node.inputs[0], placement, node)
+        number = self.mesh.names.index(op.on)
+        made = placement.at(number, op.whole if isinstance(op, AllGather) else PARTIAL)
+        self.made(node.output, made, called(local, node.output), emitter, f"made in stages on {op.on}")
 
     def _operation(self, node: Node, emitter: DeviceEmitter) -> None:
         chosen: list[Channel] = []
@@ -117,15 +130,18 @@ class LayoutWalk(ValueRequests):
                 words.append(f"where its {channel.result.over.name} is on {name}")
             elif channel.result is PARTIAL:
                 words.append(f"summed over parts on {name}")
+            elif channel.result is VARYING:
+                words.append(f"of its own layers on {name}")
         return "; ".join(words) or "nothing divides it"
 
     def _warn(self, node: Node, operand: int, states: States, chosen: Sequence[Channel]) -> None:
         """Tell of an operand that is gathered since the operation cannot be computed on parts of it."""
         there = self.located[node.inputs[operand]]
-        for (name, _), before, after in zip(self.mesh.dimensions, there.planned.states, states, strict=True):
-            if not isinstance(before, Axis) or isinstance(after, Axis):
+        ways = zip(self.mesh.names, there.planned.states, states, chosen, strict=True)
+        for name, before, after, channel in ways:
+            if not isinstance(before, Axis) or isinstance(after, Axis) or channel.result is VARYING:
                 continue
-            if any(channel.operands[operand] == before for channel in channels(node)):
+            if any(way.operands[operand] == before for way in channels(node)):
                 continue
             shown = there.placement.shown(there.value.type)
             self.warnings.append(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label
-from attndsl.graph import Graph, ParameterInfo, Value
+from attndsl.graph import ParameterInfo, Value
 from attndsl.layouts.classes import AxisClasses, Place
 from attndsl.layouts.core import Layout, PlacementRule
-from attndsl.layouts.placements import WHOLE, Placement, State
+from attndsl.layouts.placements import VARYING, WHOLE, Placement, State
+from attndsl.layouts.stages import Staged
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
 
@@ -18,13 +19,14 @@ NOT_DIVISIBLE = "E1004"
 class WantedPlacements:
     """What each value's placement is by the rules: of its axes, the first rule that has one places it on the rule's
     dimension, and a later rule for the same dimension applies where that is still free. A rule has an axis that is the
-    same dimension of the data as one that it names (`AxisClasses`).
+    same dimension of the data as one that it names (`AxisClasses`). Along the dimension on which they are in stages,
+    nothing divides the values of a repeat.
 
     Raises E1004 where a rule divides an axis into more parts than it can be divided into."""
 
-    def __init__(self, graph: Graph, layout: Layout) -> None:
-        self.graph, self.layout, self.mesh = graph, layout, layout.mesh
-        self.classes = AxisClasses(graph)
+    def __init__(self, staged: Staged, layout: Layout, classes: AxisClasses | None = None) -> None:
+        self.graph, self.layout, self.mesh, self.staged = staged.graph, layout, layout.mesh, staged
+        self.classes = AxisClasses(staged.graph) if classes is None else classes
         self.marks: dict[Place, list[int]] = {}  # the rules that have the axes of a class
         self.constraints: list[Constraint] = []
         mistakes: list[Diagnostic] = []
@@ -45,13 +47,19 @@ class WantedPlacements:
         """Where a parameter lies while something is computed with it."""
         return self._placed(info.address, info.type)
 
+    def is_apart(self, key: Value | str, dimension: str) -> bool:
+        """Whether each device along a dimension has its own of a value, or of a parameter, of layers in stages."""
+        if isinstance(key, str):
+            return any(name == dimension for name, _ in self.staged.of(key))
+        return key in self.staged.apart.get(dimension, ())
+
     def rule(self, value: Value | str, axis: Axis, dimension: str) -> PlacementRule | None:
         """The rule that puts this axis on a dimension."""
         numbers = self.marks.get(self.classes.find((value, axis)), ())
         return next((r for r in map(self.layout.rules.__getitem__, numbers) if r.dimension == dimension), None)
 
     def _placed(self, key: Value | str, type: Type) -> Placement:
-        states: list[State] = [WHOLE] * len(self.mesh.dimensions)
+        states: list[State] = [VARYING if self.is_apart(key, name) else WHOLE for name in self.mesh.names]
         marks = {axis: self.marks.get(self.classes.find((key, axis)), ()) for axis in type.axes}
         for number, rule in enumerate(self.layout.rules):
             at = self.mesh.names.index(rule.dimension)
@@ -62,7 +70,7 @@ class WantedPlacements:
     def _fits(self, rule: PlacementRule, places: list[Place]) -> Iterator[Diagnostic]:
         """What of a class cannot be divided as a rule says; that the rest can be is a constraint of the graph."""
         count = self.mesh.size(rule.dimension)
-        sizes = dict.fromkeys(axis.size for _, axis in places)
+        sizes = dict.fromkeys(axis.size for key, axis in places if not self.is_apart(key, rule.dimension))
         for size in sizes if count > 1 else ():
             value = size.known(self.graph.sizes)
             if value is None:

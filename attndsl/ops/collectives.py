@@ -221,6 +221,25 @@ class AllToAll(Collective):
 
 
 @dataclass(frozen=True, slots=True)
+class Shift(Collective):
+    """What the device before this one has of x; the first has that of the last. Layers in stages hand on so what they
+    make (Huang et al., 2019, GPipe, arXiv 1811.06965; Xu et al., 2021, GSPMD, arXiv 2105.04663, section 3.3). The
+    gradients go the other way."""
+
+    name = "shift"
+    noun = "handed"
+
+    def infer(self, x: Type) -> Type:
+        return x
+
+    def forward(self, call: Call, x: Array) -> Array:
+        return self.exchange(call, x)[place_along(call, self.on) - 1].copy()
+
+    def backward(self, call: Call, upstream: Array, y: Array, x: Array) -> Array:
+        return self.exchange(call, upstream)[(place_along(call, self.on) + 1) % self.size].copy()
+
+
+@dataclass(frozen=True, slots=True)
 class Rank(Op):
     """The place of this device along the mesh dimension `on`, an int."""
 

@@ -3,7 +3,7 @@ their attributes, and what their bodies must look like."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.addresses import Indices, label_of
@@ -77,6 +77,15 @@ class InTraining(OneOf):
 def stacked_at(emitted: Type) -> int:
     """Where the axis of the steps stands in a stack of emissions: before the last axis of what is emitted."""
     return max(emitted.rank - 1, 0)
+
+
+def stacked_types(emitted: Sequence[Type], over: Sequence[Axis]) -> tuple[Type, ...]:
+    """The types of the stacks of emissions, each over its axis."""
+    found = []
+    for type, axis in zip(emitted, over, strict=False):
+        at = stacked_at(type)
+        found.append(Type(type.dtype, (*type.axes[:at], axis, *type.axes[at:])))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +168,4 @@ def _outputs(
         if emitted is not None and results[carried:] != emitted:
             raise Mismatch("E0203", f"the cases of `{what}` emit different types")
         emitted = results[carried:]
-    outputs = list(inputs)
-    for type, axis in zip(emitted or (), stacked, strict=False):
-        at = stacked_at(type)
-        outputs.append(Type(type.dtype, (*type.axes[:at], axis, *type.axes[at:])))
-    return tuple(outputs)
+    return (*inputs, *stacked_types(emitted or (), stacked))

@@ -75,9 +75,13 @@ def local_cotangents(laid_out: LaidOut, cotangents: Mapping[str, Array], rank: i
 
 
 def put_together(laid_out: LaidOut, found: Sequence[Found]) -> Simulated:
-    """The whole of what each rank has found: outputs by name, gradients by parameter address and by input. Raises
-    `Differ`."""
+    """The whole of what each rank has found: outputs by name, gradients by parameter, as the device calls it, and by
+    input. Raises `Differ`."""
     whole = laid_out.whole
+    found = [
+        (outputs, {address: own[name] for address, name in laid_out.own_names(rank).items() if name in own}, by_input)
+        for rank, (outputs, own, by_input) in enumerate(found)
+    ]
     places = (
         {info.name: (info.value.type, laid_out.outputs[info.name]) for info in whole.outputs},
         {address: (type, placement) for address, type, placement in laid_out.of_parameters()},
@@ -87,7 +91,8 @@ def put_together(laid_out: LaidOut, found: Sequence[Found]) -> Simulated:
     def together(number: int) -> dict[str, Array]:
         parts = [each[number] for each in found]
         return {
-            name: assembled(laid_out, [part[name] for part in parts], *places[number][name], name) for name in parts[0]
+            name: assembled(laid_out, [part.get(name) for part in parts], *places[number][name], name)
+            for name in dict.fromkeys(name for part in parts for name in part)
         }
 
     return Simulated(together(0), together(1), together(2))
@@ -99,14 +104,17 @@ def _cut(laid_out: LaidOut, name: str, array: Array, rank: int) -> Array:
     return array[tuple(places)] if array.ndim else array
 
 
-def assembled(laid_out: LaidOut, parts: list[Array], type: Type, placement: Placement, name: str) -> Array:
-    """The whole array that the devices have parts of. Raises `Differ`."""
+def assembled(laid_out: LaidOut, parts: list[Array | None], type: Type, placement: Placement, name: str) -> Array:
+    """The whole array that the devices have parts of (None: a device has nothing of it). Raises `Differ`."""
     mesh, divided = laid_out.layout.mesh, placement.divided
-    lengths = zip(type.axes, parts[0].shape, strict=True)
+    some = next(part for part in parts if part is not None)
+    lengths = zip(type.axes, some.shape, strict=True)
     shape = tuple(length * (divided[axis][1] if axis in divided else 1) for axis, length in lengths)
-    whole = np.zeros(shape, parts[0].dtype)
+    whole = np.zeros(shape, some.dtype)
     seen: dict[tuple[int, ...], Array] = {}
     for rank, part in enumerate(parts):
+        if part is None:
+            continue
         coordinates = mesh.coordinates(rank)
         place = tuple(coordinates[dimension] for dimension, _ in divided.values())
         first = seen.setdefault(place, part)

@@ -382,8 +382,15 @@ class TreeBuilder(ExpressionBuilder):
         return tuple(children)
 
     def placing(self, span: Span, children: Children) -> tree.Placing:
-        axes, dimension = children
-        return tree.Placing(span, axes, self.identifier(dimension))
+        axes, dimension, microbatches = children
+        if microbatches is not None and (not isinstance(microbatches.value, int) or microbatches.value < 1):
+            self.complain(
+                "E0010",
+                f"a batch cannot be taken in {microbatches.span.text} microbatches",
+                microbatches.span,
+                help="write how many there are, as in `in 8 microbatches`",
+            )
+        return tree.Placing(span, axes, self.identifier(dimension), microbatches)
 
     def placed_parameters(self, span: Span, children: Children) -> tree.ParameterPlacing:
         return tree.ParameterPlacing(span, self.identifier(children[0]))

@@ -140,7 +140,8 @@ def _declaration(node: tree.Declaration) -> list[str]:
 
 def _placing(node: tree.Placing | tree.ParameterPlacing) -> str:
     if isinstance(node, tree.Placing):
-        return f"{', '.join(_expression(axis, PIPE, '') for axis in node.axes)} on {node.dimension.text}"
+        parts = f" in {_expression(node.microbatches, PIPE, '')} microbatches" if node.microbatches is not None else ""
+        return f"{', '.join(_expression(axis, PIPE, '') for axis in node.axes)} on {node.dimension.text}{parts}"
     return "parameters whole" if node.dimension is None else f"parameters on {node.dimension.text}"
 
 

@@ -607,10 +607,12 @@ class MeshDimension(Tree):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placing(Tree):
-    """`heads, 4*width on model`: axes, each by its name or its size, and the mesh dimension on which they lie."""
+    """`heads, 4*width on model`: axes, each by its name or its size, and the mesh dimension on which they lie. `h on
+    stages in 8 microbatches`: the layers of a repeat, and in how many parts they take a batch."""
 
     axes: tuple[Expr, ...]
     dimension: Identifier
+    microbatches: Number | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

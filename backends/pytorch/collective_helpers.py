@@ -44,6 +44,16 @@ def exchanged_by_all(x: Tensor, on: str, dim: int, cut: int) -> Tensor:
     dist.all_to_all_single(found, given, group=group_along(on))
     return torch.cat(found.unbind(), dim)
 ''',
+    "handed_on": '''
+def handed_on(x: Tensor, on: str, by: int = 1) -> Tensor:
+    """What the device so many places before this one has of x, without a gradient; before the first is the last."""
+    group, given = group_along(on), x.detach().flatten()
+    found, devices = torch.empty_like(given), range(group.size())
+    ahead, behind = ((group.rank() + step) % group.size() for step in (by, -by))
+    to, of = ([len(given) if device == other else 0 for device in devices] for other in (ahead, behind))
+    dist.all_to_all_single(found, given, of, to, group)
+    return found.view(x.shape)
+''',
     "all_reduce": '''
 class AllReduce(torch.autograd.Function):
     """The sum of what the devices have, on each of them; each summand gets the gradient as it is."""
@@ -129,6 +139,23 @@ class Shard(torch.autograd.Function):
 
 def shard(x: Tensor, on: str, dim: int) -> Tensor:
     return Shard.apply(x, on, dim)
+''',
+    "shift": '''
+class Shift(torch.autograd.Function):
+    """What the device before this one has of x; the gradients go back the other way."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, on: str) -> Tensor:
+        ctx.on = on
+        return handed_on(x, on)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return handed_on(upstream, ctx.on, -1), None
+
+
+def shift(x: Tensor, on: str) -> Tensor:
+    return Shift.apply(x, on)
 ''',
     "all_to_all": '''
 class AllToAll(torch.autograd.Function):

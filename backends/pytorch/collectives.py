@@ -40,6 +40,14 @@ def lower_vary(site: Site) -> Expr:
     return _call(site) if site.output.is_float else site.arguments[0]
 
 
+def lower_shift(site: Site) -> Expr:
+    return (
+        _call(site)
+        if site.output.is_float
+        else function(site.function.helper("handed_on"), _operand(site), f'"{site.op.on}"')
+    )
+
+
 def _call(site: Site, *more: str) -> Expr:
     return function(site.function.helper(site.op.name), _operand(site), f'"{site.op.on}"', *more)
 

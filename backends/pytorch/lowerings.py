@@ -400,6 +400,7 @@ LOWERINGS: dict[type[Op], Lowering] = {
     ops.ReduceScatter: collectives.along(lambda site: site.op.whole),
     ops.Shard: collectives.along(lambda site: site.op.whole),
     ops.AllToAll: collectives.lower_all_to_all,
+    ops.Shift: collectives.lower_shift,
     ops.LayerNorm: special.lower_layer_norm,
     ops.RMSNorm: special.lower_rms_norm,
     ops.Gelu: special.lower_gelu,

@@ -8,7 +8,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from attndsl.ops import OPS, AllGather, AllReduce, AllToAll, Call, Collective, Mismatch, Op, Rank, ReduceScatter, Shard
+from attndsl.ops import (
+    OPS,
+    AllGather,
+    AllReduce,
+    AllToAll,
+    Call,
+    Collective,
+    Mismatch,
+    Op,
+    Rank,
+    ReduceScatter,
+    Shard,
+    Shift,
+)
 from attndsl.ops.collectives import Vary
 from attndsl.running.ranks import Member, Parted, on_ranks
 from attndsl.sizes import Size
@@ -33,6 +46,7 @@ COLLECTIVES: dict[str, tuple[Collective, Type]] = {
     "reduce_scatter": (ReduceScatter("model", PARTS, T, part(T)), WHOLE),
     "shard": (Shard("model", PARTS, T, part(T)), WHOLE),
     "all_to_all": (AllToAll("model", PARTS, part(T), T, D, part(D)), CUT),
+    "shift": (Shift("model", PARTS), CUT),
 }
 MESH = (("data", 2), ("model", PARTS))
 
@@ -79,6 +93,8 @@ def test_each_gives_what_it_says() -> None:
         np.testing.assert_array_equal(sharded[second], whole[second][:, 4:])
         exchanged = on_all(COLLECTIVES["all_to_all"][0], CUT, cut)
         np.testing.assert_array_equal(np.concatenate(exchanged[first : second + 1], 2), gathered)
+        handed = on_all(COLLECTIVES["shift"][0], CUT, cut)
+        np.testing.assert_array_equal(handed[first : second + 1], [cut[second], cut[first]])
     assert on_ranks(MESH, lambda rank, member: int(Rank("data").evaluate(_bare(member)))) == [0, 0, 1, 1]
     assert on_ranks(MESH, lambda rank, member: int(Rank("model").evaluate(_bare(member)))) == [0, 1, 0, 1]
 
@@ -169,3 +185,15 @@ def test_exchanges_follow_one_another() -> None:
         return all([int(a[0]) for a in found] == [i * 10 + first, i * 10 + first + 1] for i, found in enumerate(rounds))
 
     assert all(itertools.chain(on_ranks(MESH, work)))
+
+
+def test_what_is_handed_on_comes_from_the_device_before() -> None:
+    """Of more than two, where before and behind are not the same; the gradient goes back."""
+    op, given = Shift("stages", 3), Type(INT)
+
+    def work(rank: int, member: Member) -> list[int]:
+        told = Call((given,), given, {}, communicator=member)
+        x = np.asarray(rank)
+        return [int(op.evaluate(told, x)), int(op.backward(told, x, x, x))]
+
+    assert on_ranks((("stages", 3),), work) == [[2, 1], [0, 2], [1, 0]]

@@ -25,10 +25,12 @@ LAYOUTS = {
     "context": "data=2, context=2; B on data; T on context",
     "three": "data=4, context=2, model=2; B on data; T on context; MODEL",
     "experts": "data=2, experts=2; B on data; EXPERTS on experts",
+    "stages": "stages=2; LAYERS on stages in 4 microbatches",
+    "stages of all": "data=2, stages=2, model=2; LAYERS on stages; B on data; MODEL",
 }
 
 
-MOST = ("three", "experts")
+MOST = ("three", "experts", "stages")
 REST = [layout for layout in LAYOUTS if layout not in MOST]
 TRIED = [
     (name, layout)

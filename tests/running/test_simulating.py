@@ -116,6 +116,9 @@ LAYOUTS = {
     "sequence": "data=2, model=4; B on data; heads, 4*width, vocab on model; T on model",
     "context": "data=2, context=2; B on data; T on context",
     "three": "data=2, context=2, model=4; B on data; T on context; heads, 4*width, vocab on model",
+    "stages": "stages=2; h on stages in 4 microbatches; vocab on stages",
+    "data in stages": "data=2, stages=2; h on stages; B on data",
+    "model in stages": "stages=2, model=2; h on stages; heads, 4*width, vocab on model; T on model; B on stages",
 }
 
 

@@ -10,6 +10,7 @@ from attndsl.elaborate.spec import Spec
 from attndsl.graph import Graph
 from attndsl.layouts import choose_layout
 from attndsl.layouts.laid_out import lay_out
+from attndsl.ops import Repeat
 from attndsl.verification.reducing import few_places, reduced
 
 SMALL = {
@@ -23,7 +24,10 @@ OTHERWISE = {
     "phi3": {"width": 64},
     "elmo": {"width": 8, "labels": 0, "highways": 1},
     "dvae": {"stages": 2},
+    "gemma3": {"depth": 4},
 }
+STAGED = {"elmo": ["layer"]}
+"""The repeats that a layout is to divide into stages; those of the others are all that stand in no other loop."""
 DIVIDED = ("heads", "text_heads", "hidden", "text_hidden", "4*width", "expert_hidden", "vocab", "labels", "codes")
 EXPERTS = {"mixtral": "expert", "deepseek_v3": "expert"}
 
@@ -62,16 +66,18 @@ def rows(name: str, count: int = 4) -> dict[str, int]:
 @cache
 def written(text: str, name: str) -> str | None:
     """The layout for a model that has some of the axes; None where it has none. `MODEL` in it stands for all axes that
-    two devices can divide, `EXPERTS` for that of the experts."""
+    two devices can divide, `EXPERTS` for that of the experts, `LAYERS` for the repeats whose layers stages can have."""
     spec, graph = small(name)
 
     def fits(text: str) -> bool:
         try:
             lay_out(graph, choose_layout(text, spec, graph))
         except AttnError as problem:
-            return problem.diagnostics[0].code not in ("E1002", "E1004")
+            return problem.diagnostics[0].code not in ("E1002", "E1004", "E1005")
         return True
 
+    layers = [node.op.path for node in graph.body.nodes if isinstance(node.op, Repeat)]
+    text = text.replace("LAYERS", ", ".join(STAGED.get(_base(name), layers)) or "none")
     axes = [axis for axis in DIVIDED if "MODEL" in text and fits(f"model=2; {axis} on model")]
     text = text.replace("MODEL", f"{', '.join(axes)} on model").replace("EXPERTS", EXPERTS.get(_base(name), "none"))
     return text if fits(text) else None

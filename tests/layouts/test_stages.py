@@ -1,0 +1,145 @@
+"""Layers in stages: what is derived from a rule that names a repeat, what is sent, and what is refused with which way
+out. That it is the same as on one device is in `tests/running`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import elaborate, open_text
+from attndsl.graph import Graph, Node
+from attndsl.layouts import choose_layout
+from attndsl.layouts.laid_out import LaidOut, lay_out
+from attndsl.layouts.telling import tell
+from attndsl.ops import Repeat, Scan
+
+MODEL = """model M(vocab=64, width=16, heads=4, depth=6, p=0.0) {
+  input tokens: int[B, T] where tokens < vocab
+  layer wte = embedding(vocab, width)
+  x = wte(tokens)
+  repeat h in depth {
+    x += x |> layer_norm as ln_1 |> attention(heads, mask=causal) as attn |> dropout(p)
+    x += x |> layer_norm as ln_2 |> mlp(4 * width) as mlp
+  }
+  output logits = dot(layer_norm(x) as ln_f, wte.table, over=width)
+}
+"""
+
+
+def laid_out(layout: str, text: str = MODEL, **settings: float) -> LaidOut:
+    spec = open_text(text)
+    graph = elaborate(spec, settings)
+    return lay_out(graph, choose_layout(layout, spec, graph))
+
+
+def refusal(layout: str, text: str = MODEL, **settings: float) -> str:
+    with pytest.raises(AttnError) as refused:
+        laid_out(layout, text, **settings)
+    return str(refused.value)
+
+
+def loops(graph: Graph) -> tuple[Node, Node]:
+    """The loop over the steps, and that over the layers in it."""
+    (steps,) = (node for node in graph.body.nodes if isinstance(node.op, Scan) and node.op.path == "h.steps")
+    (layers,) = (node for node in steps.regions[0].nodes if isinstance(node.op, Repeat))
+    return steps, layers
+
+
+def test_each_device_has_its_layers() -> None:
+    found = laid_out("data=2, stages=3; h on stages; B on data")
+    _, layers = loops(found.graph)
+    assert isinstance(layers.op, Repeat)
+    assert layers.op.count.value(found.graph.sizes) == 2
+    names = {rank: found.own_names(rank) for rank in range(6)}
+    assert {whole: own for whole, own in names[5].items() if "ln_1.scale" in whole} == {
+        "h.4.ln_1.scale": "h.0.ln_1.scale", "h.5.ln_1.scale": "h.1.ln_1.scale",
+    }  # fmt: skip
+    assert all("wte.table" in own for own in names.values())
+    whole = Counter(address for own in names.values() for address in own if address.startswith("h."))
+    assert set(whole.values()) == {2}  # the devices along data
+
+
+def test_a_microbatch_is_handed_on_in_each_step() -> None:
+    """Huang et al., 2019 (GPipe, section 2.3): m + s - 1 steps, of which s - 1 are idle."""
+    found = laid_out("stages=2; h on stages in 4 microbatches")
+    (loop,) = found.loops
+    assert (loop.layers, loop.steps, loop.bubble) == (3, 5, 1 / 5)
+    shifts = [move for move in found.moves if move.collective == "shift"]
+    assert [move.in_backward for move in shifts] == [False, True]
+    for move in shifts:
+        assert str(move.type) == "float[B=B/4, T, width]"
+        assert move.times.known({}) == 5
+    sums = Counter(move.in_backward for move in found.moves if move.collective == "all_reduce")
+    assert sums == {False: 1, True: 1}  # what comes out of the last stage, and the gradient of what goes into the first
+
+
+def test_other_rules_apply_in_the_layers_and_outside() -> None:
+    """In the layers two sums forward for tensor parallelism; outside, words on the stages (Yeung et al., 2024, arXiv
+    2411.05288, divide the vocabulary so)."""
+    found = laid_out("stages=2, model=2; h on stages; heads, 4*width on model; vocab on stages")
+    inside = Counter((m.collective, m.on) for m in found.moves if m.scope.startswith("h.") and not m.in_backward)
+    assert inside == {("all_reduce", "model"): 2}
+    assert found.parameters["wte.table", found.whole.parameters[0].type].shown(found.whole.parameters[0].type) == (
+        "[vocab/stages, width]"
+    )
+    logits = next(info.value for info in found.whole.outputs)
+    assert found.values[logits][0].shown(logits.type) == "[B, T, vocab/stages]"
+
+
+def test_rows_on_the_stages_are_rows_outside_of_them() -> None:
+    found = laid_out("stages=2; h on stages; B on stages; parameters whole")
+    forward = Counter(move.collective for move in found.moves if not move.in_backward)
+    assert forward == {"all_gather": 1, "shift": 1, "reduce_scatter": 1}
+
+
+def test_it_is_told() -> None:
+    text = tell(laid_out("stages=2; h on stages in 4 microbatches"))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "h stages 2 3 4 5 1 (20%)" in lines
+    (scale,) = (line for line in lines if line.startswith("h.*.ln_1.scale h/stages [width]"))
+    assert scale.endswith("3 layers of each stage: `h on stages in 4 microbatches`")
+    assert not laid_out("stages=2; h on stages in 4 microbatches").warnings
+
+
+def test_without_devices_there_are_no_stages() -> None:
+    found = laid_out("stages=1; h on stages in 4 microbatches")
+    assert not found.loops
+    assert not found.moves
+
+
+@pytest.mark.parametrize(
+    ("layout", "change", "words"),
+    [
+        ("stages=4; h on stages", ("", ""), ["E1005", "the 6 layers", "2, 3, 6 stages would divide", "--set depth="]),
+        ("stages=2; B on stages in 3 microbatches", ("", ""), ["E1005", "`B` is no repeat", "its repeats: h"]),
+        ("stages=2; layers on stages", ("", ""), ["E1002", "no axis `layers`", "its repeats: h"]),
+        ("stages=2; h on stages", ("mask=causal", "mask=(causal if h > 0 else none)"), ["E1005", "layers 0 and 3"]),
+        ("stages=2; h on stages", ("layer_norm as ln_1", "alike"), ["E1006", "`sub` takes the rows"]),
+        ("stages=2; h on stages", ("dropout(p)", "dropout(sigmoid(mean(x, over=[B, T, width])))"), ["E1005", "draws", "only in its layer"]),
+    ],
+    ids=["layers", "no repeat", "unknown", "unlike", "rows", "draws"],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_a_way_out(layout: str, change: tuple[str, str], words: list[str]) -> None:
+    alike = "block alike(x: [B, T, D]) -> [B, T, D] {\n  return x - mean(x, over=B)\n}\n"
+    text = refusal(layout, MODEL.replace(*change) + alike)
+    for word in words:
+        assert word in text, text
+
+
+def test_rows_that_do_not_divide_are_told_when_they_are_given() -> None:
+    found = laid_out("stages=2; h on stages in 4 microbatches")
+    failed = [constraint.failure({"B": 6}) for constraint in found.graph.constraints if constraint.code == "E1004"]
+    assert [problem.message for problem in failed] == ["`B` (6) is not divisible by 4"]
+
+
+def test_an_inner_repeat_is_not_divided() -> None:
+    text = """model M(width=4) {
+  input x: [B, width]
+  repeat g in 2 { repeat f in 4 { x += linear(x, width) as map } }
+  output y = x
+}
+"""
+    assert "stands in another loop" in refusal("stages=2; f on stages", text)
+    assert laid_out("stages=2; g on stages", text).loops[0].layers == 1
