@@ -68,10 +68,10 @@ class DrawnAhead:
         if not isinstance(node.op, Dropout):
             return inner.emit(node.op)
         ones = inner.emit(Broadcast(node.output.type.axes), inner.emit(Constant(1.0)))
-        return inner.emit(node.op, ones, *(self._copied(value, inner) for value in node.inputs[1:]))
+        return inner.emit(node.op, ones, *(self._copied(value, inner, node) for value in node.inputs[1:]))
 
-    def _copied(self, value: Value, inner: Builder) -> Value:
-        """A probability, computed ahead, too."""
+    def _copied(self, value: Value, inner: Builder, node: Node) -> Value:
+        """What the probability of a node is made of, computed ahead, too."""
         region = self.loop.regions[0]
         maker = next((node for node in region.nodes if value in node.outputs), None)
         if value in self._copies:
@@ -79,8 +79,8 @@ class DrawnAhead:
         if maker is None and value not in region.parameters:
             return value
         if maker is None or maker.regions or maker.op.draws or isinstance(maker.op, Parameter):
-            raise self._refused(maker or self.loop, "is computed only in its layer")
-        self._copies[value] = inner.emit(maker.op, *(self._copied(each, inner) for each in maker.inputs))
+            raise self._refused(node, "is known only in its layer")
+        self._copies[value] = inner.emit(maker.op, *(self._copied(each, inner, node) for each in maker.inputs))
         return self._copies[value]
 
     def _refused(self, node: Node, why: str) -> Exception:

@@ -123,11 +123,11 @@ class Pipeline:
         return tuple(dict.fromkeys(value for region in self.node.regions for value in captured(region)))
 
     def _hoisted(self) -> list[Value]:
-        """Parameters that all rounds share are read in front of the loop."""
+        """Parameters that all rounds share are read in front of the loop, but for those of loops inside of it."""
         found = []
         for region in self.node.regions:
             for each in region.walk():
-                if isinstance(each.op, Parameter) and self.op.path not in loops_of(each.op.address):
+                if isinstance(each.op, Parameter) and not loops_of(each.op.address):
                     self.before.adopt([each])
                     found.append(each.output)
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import traceback
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from attndsl.graph.text import to_text
 from attndsl.graph.verify import verify
 from attndsl.layouts import AxisPattern, Layout, Mesh, PlacementRule
 from attndsl.layouts.laid_out import LaidOut, lay_out
+from attndsl.ops import Repeat
 from attndsl.passes import optimize
 from attndsl.running.initial import initial_parameters
 from attndsl.running.inputs import example_inputs
@@ -31,6 +33,7 @@ Dimensions = tuple[tuple[str, int], ...]
 Array = np.ndarray[Any, Any]
 MESHES: tuple[Dimensions, ...] = (
     (("data", 2),), (("data", 3),), (("data", 2), ("model", 2)), (("data", 4), ("model", 2)), (("model", 3),),
+    (("data", 2), ("stages", 2)),
 )  # fmt: skip
 TIMEOUT = 60.0
 
@@ -59,7 +62,7 @@ def layout_differences(program: Program) -> list[str]:
 
 
 def random_layout(graph: Graph, draw: random.Random, meshes: Sequence[Dimensions] = MESHES) -> Layout:
-    """One of the meshes, and one to three rules over axes that the model has."""
+    """One of the meshes, one to three rules over axes that the model has, and perhaps one for the layers of a repeat."""
     mesh = Mesh(draw.choice(meshes))
     types = [info.value.type for info in graph.inputs] + [info.type for info in graph.parameters]
     types += [value.type for node in graph.body.walk() for value in node.outputs]
@@ -71,11 +74,30 @@ def random_layout(graph: Graph, draw: random.Random, meshes: Sequence[Dimensions
         if (axis, dimension) not in seen:
             rules.append(PlacementRule((AxisPattern(axis),), dimension))
             seen.add((axis, dimension))
-    return Layout("random", mesh, tuple(rules), draw.choice((None, *mesh.names)))
+    parameters = draw.choice((None, *mesh.names))
+    rules = [*in_stages(graph, mesh, draw), *rules]
+    return Layout("random", mesh, tuple(rules), parameters)
+
+
+def in_stages(graph: Graph, mesh: Mesh, draw: random.Random) -> list[PlacementRule]:
+    """A rule for the layers of a repeat, where one has as many as a dimension of the mesh divides."""
+    ops = [node.op for node in graph.body.nodes if isinstance(node.op, Repeat)]
+    pairs = [(op, name) for op in ops for name, size in mesh.dimensions if (op.count.known(graph.sizes) or 1) % size == 0]
+    if not pairs or draw.random() < 0.5:
+        return []
+    op, name = draw.choice(pairs)
+    return [PlacementRule((AxisPattern(op.label),), name, loops=(op.path,), microbatches=draw.choice((None, 1, 2, 4)))]
+
+
+def shares(layout: Layout) -> int:
+    """Into how many parts a layout divides axes, at most."""
+    parts = (rule.microbatches or layout.mesh.size(rule.dimension) for rule in layout.rules if rule.loops)
+    return layout.mesh.devices * math.prod(parts)
 
 
 def divided_inputs(program: Program, graph: Graph, count: int, draw: random.Random) -> dict[str, Array] | None:
-    """Inputs that so many devices can share, or sometimes of no length at all; None where the model takes no such."""
+    """Inputs that can be divided into so many parts, or sometimes of no length at all; None where the model takes no
+    such."""
     sizes = {name: size * count if draw.random() < 0.8 else 0 for name, size in program.sizes.items()}
     try:
         inputs = example_inputs(graph, sizes, seed=program.seed)
@@ -91,7 +113,7 @@ def divided_inputs(program: Program, graph: Graph, count: int, draw: random.Rand
 
 def _differences(program: Program, laid_out: LaidOut, draw: random.Random) -> list[str]:
     graph = laid_out.whole
-    inputs = divided_inputs(program, graph, laid_out.layout.mesh.devices, draw)
+    inputs = divided_inputs(program, graph, shares(laid_out.layout), draw)
     if inputs is None:
         return []
     parameters = {address: array.astype("float64") for address, array in initial_parameters(graph, program.seed)}

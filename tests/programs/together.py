@@ -19,7 +19,7 @@ from attndsl.running.initial import initial_parameters
 from attndsl.running.simulating import local_cotangents, put_together
 from attndsl.running.states import stacks_of
 from tests.programs.holding import apart
-from tests.programs.laid_out import Dimensions, divided_inputs, random_layout
+from tests.programs.laid_out import Dimensions, divided_inputs, random_layout, shares
 from tests.programs.reading import REFUSED
 from tests.programs.writer import Program
 from tests.training.crew import Crew, Failed
@@ -58,7 +58,7 @@ def _differences(processes: Any, seed: int) -> list[str] | None:
         return [f"refused: {problem}"]
     draw = _draw(program)
     layout = random_layout(graph, draw, MESHES)
-    inputs = divided_inputs(program, graph, processes.size, draw)
+    inputs = divided_inputs(program, graph, shares(layout), draw)
     if inputs is None:
         return []
     told: dict[str, Any] = {"training": seed % 3 == 0, "seed": seed, "step": 1}
