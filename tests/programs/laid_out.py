@@ -62,7 +62,7 @@ def layout_differences(program: Program) -> list[str]:
 
 
 def random_layout(graph: Graph, draw: random.Random, meshes: Sequence[Dimensions] = MESHES) -> Layout:
-    """One of the meshes, one to three rules over axes that the model has, and perhaps one for the layers of a repeat."""
+    """One of the meshes, one to three rules over axes of the model, and perhaps one for the layers of a repeat."""
     mesh = Mesh(draw.choice(meshes))
     types = [info.value.type for info in graph.inputs] + [info.type for info in graph.parameters]
     types += [value.type for node in graph.body.walk() for value in node.outputs]
@@ -82,7 +82,9 @@ def random_layout(graph: Graph, draw: random.Random, meshes: Sequence[Dimensions
 def in_stages(graph: Graph, mesh: Mesh, draw: random.Random) -> list[PlacementRule]:
     """A rule for the layers of a repeat, where one has as many as a dimension of the mesh divides."""
     ops = [node.op for node in graph.body.nodes if isinstance(node.op, Repeat)]
-    pairs = [(op, name) for op in ops for name, size in mesh.dimensions if (op.count.known(graph.sizes) or 1) % size == 0]
+    pairs = [
+        (op, name) for op in ops for name, size in mesh.dimensions if (op.count.known(graph.sizes) or 1) % size == 0
+    ]
     if not pairs or draw.random() < 0.5:
         return []
     op, name = draw.choice(pairs)
