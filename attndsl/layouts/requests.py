@@ -76,24 +76,24 @@ class ValueRequests:
                 number = next(i for i, (a, b) in enumerate(zip(now, after, strict=True)) if a != b)
                 state, local = now[number], there.versions[now]
                 there.versions[after] = (
-                    self._with_zeros(there, state, now, number)
+                    self._with_zeros(there.emitter, local, state, now, number)
                     if isinstance(state, Owned)
                     else there.emitter.moved(local, number, state, after[number], reason, differentiated=differentiated)
                 )
             now = after
         return there.versions[target]
 
-    def _with_zeros(self, there: Located, owned: Owned, now: States, number: int) -> Value:
+    def _with_zeros(self, emitter: DeviceEmitter, value: Value, owned: Owned, now: States, number: int) -> Value:
         """A value that is right in some places on each device, with zeros in the others."""
         axes = owned.index.type.axes
         states = tuple(state if isinstance(state, Axis) and state in axes else WHOLE for state in now)
         index = self.request(owned.index, Placement(self.mesh, states))
-        here, _ = there.emitter.within(index, number, owned.over)
+        here, _ = emitter.within(index, number, owned.over)
         parts = {axis: part_of(axis, n) for axis, (_, n) in self._divided(states).items()}
         for old, new in zip(axes, owned.axes, strict=True):
             if old != new:
-                here = there.emitter.emit(Rename(parts.get(old, old), new), here)
-        return there.emitter.where(here, there.versions[now])
+                here = emitter.emit(Rename(parts.get(old, old), new), here)
+        return emitter.where(here, value)
 
     def _made_anew(self, node: Node, states: States, emitter: DeviceEmitter) -> Value:
         """A value that anybody can make, as it is wanted here."""
@@ -130,7 +130,11 @@ class ValueRequests:
     ) -> Value:
         """The device's part of the result."""
         differentiated = bool(node.inputs) and node.inputs[0] in self.facts.differentiated
-        return on_parts(node, inputs, chosen, placement, emitter, differentiated=differentiated)
+        local = on_parts(node, inputs, chosen, placement, emitter, differentiated=differentiated)
+        for number, state in enumerate(placement.states) if node.op.contracts else ():
+            if isinstance(state, Owned):  # what is 0 where it means nothing need not be computed there
+                local = self._with_zeros(emitter, local, state, placement.states, number)
+        return local
 
 
 def _why(reader: Node | None) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from attndsl.lazy import Array, np
 from attndsl.ops.arithmetic import Add, Div, Mul, Sub, Where
 from attndsl.ops.arrays import as_float, contract, places
 from attndsl.ops.base import Call, Op
+from attndsl.ops.comparison import And, Ge, Lt
 from attndsl.ops.contraction import Dot
 from attndsl.ops.elementwise import Neg, Tanh
 from attndsl.ops.fused import Emitter, Fused, V
-from attndsl.ops.generators import Constant
+from attndsl.ops.generators import Constant, SizeOf
 from attndsl.ops.pieces import Take, in_range
 from attndsl.ops.reductions import LogSoftmax, Mean, Sum
 from attndsl.records import dataclass
@@ -33,7 +35,8 @@ class GroupedDot(Fused):
     in the table: the elements of x that go with one entry of the table are multiplied with it together, and nothing is
     copied for each element (grouped matrix products; Gale et al., 2023, MegaBlocks). `ordered`: the index has one axis
     and ascends along it, so that these elements lie together already. It is what is known of the index, for those who
-    write code for it, and changes no value."""
+    write code for it, and changes no value. If `partial`, the index may name entries that the table does not have: what
+    goes with these is 0, and is not computed."""
 
     name = "grouped_dot"
     operands = ("x", "table", "index")
@@ -43,6 +46,7 @@ class GroupedDot(Fused):
     over: tuple[Axis, ...]
     group: Axis
     ordered: bool = False
+    partial: bool = False
 
     @property
     def caption(self) -> str:
@@ -53,7 +57,15 @@ class GroupedDot(Fused):
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         x, table, index = values
-        return builder.emit(Dot(self.over), x, builder.emit(Take(self.group), table, index))
+        if not self.partial:
+            return builder.emit(Dot(self.over), x, builder.emit(Take(self.group), table, index))
+        nothing, length = builder.emit(Constant(0)), builder.emit(SizeOf(self.group.size))
+        here = builder.emit(And(), builder.emit(Ge(), index, nothing), builder.emit(Lt(), index, length))
+        zero, entry = builder.emit(Constant(0.0)), Take(self.group)
+        taken = builder.emit(
+            Where(), here, builder.emit(entry, table, builder.emit(Where(), here, index, nothing)), zero
+        )
+        return builder.emit(Where(), here, builder.emit(Dot(self.over), x, taken), zero)
 
     def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         """x for the gradient of the table, and the table for that of x; the index for both."""
@@ -63,7 +75,8 @@ class GroupedDot(Fused):
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         x, table, index = (as_float(call, arrays[0]), as_float(call, arrays[1]), arrays[2])
         rows, inside = self._rows(call, call.inputs[0], x)
-        made, outside = self._rows(call, call.output, np.empty(call.shape(call.output), call.float_dtype))
+        empty = np.zeros if self.partial else np.empty
+        made, outside = self._rows(call, call.output, empty(call.shape(call.output), call.float_dtype))
         entries, within = self._entries(call, table)
         for entry, chosen in self._groups(call, index):
             _set(made, chosen, rows[chosen], inside, entries[entry], within, outside)
@@ -74,7 +87,8 @@ class GroupedDot(Fused):
         rows, inside = self._rows(call, call.inputs[0], x)
         coming, outside = self._rows(call, call.output, upstream)
         entries, within = self._entries(call, table)
-        for_rows = np.empty(rows.shape, rows.dtype) if call.needs(0) else None
+        empty = np.zeros if self.partial else np.empty
+        for_rows = empty(rows.shape, rows.dtype) if call.needs(0) else None
         for_table = np.zeros(entries.shape, entries.dtype) if call.needs(1) else None
         for entry, chosen in self._groups(call, index):
             if for_rows is not None:
@@ -112,11 +126,12 @@ class GroupedDot(Fused):
     def _groups(self, call: Call, index: Array) -> Iterator[tuple[int, Array | slice]]:
         """Each entry that the index names, with the rows that go with it. Raises E0801 for an index out of range."""
         length = call.length(self.group.size)
-        in_range(index, length, self.group)
-        flat = index.reshape(-1)
+        if not self.partial:
+            in_range(index, length, self.group)
+        flat = np.clip(index.reshape(-1), -1, length)  # before all entries, or behind them
         order = None if self.ordered else np.argsort(flat, kind="stable")
-        ends = np.bincount(flat, minlength=length).cumsum()
-        for entry, (start, end) in enumerate(zip((0, *ends[:-1].tolist()), ends.tolist(), strict=True)):
+        ends = np.bincount(flat + 1, minlength=length + 2).cumsum()[: length + 1].tolist()
+        for entry, (start, end) in enumerate(pairwise(ends)):
             if start < end:
                 yield entry, slice(start, end) if order is None else order[start:end]
 

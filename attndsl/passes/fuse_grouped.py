@@ -3,6 +3,9 @@
 The pattern is dot(x, take(table, index)) where the axes of the index are x's too: the expert of a mixture that each
 token goes through is taken from a table of experts. Axes that only the table has may be renamed and reordered between
 the two.
+
+Where the index is kept within the table, and the product made 0 for what is not in it, rows that go with nothing are
+left out: the experts that a device has.
 """
 
 from __future__ import annotations
@@ -11,12 +14,14 @@ from collections.abc import Iterator
 
 from attndsl.graph import FLOAT, Node, Value
 from attndsl.graph.builder import Builder
-from attndsl.ops import ArgSort, Dot, GroupedDot, Rename, Take, Transpose
+from attndsl.ops import And, ArgSort, Dot, Ge, GroupedDot, Lt, Op, Rename, Sub, Take, Transpose, Where
+from attndsl.ops.comparison import Relation
 from attndsl.ops.products import matches
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Refusal
-from attndsl.passes.rules import Match, Rule, RulePass
-from attndsl.records import dataclass
+from attndsl.passes.rules import Match, Put, Rule, RulePass, simple
+from attndsl.records import dataclass, replace
+from attndsl.types import Axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +70,45 @@ def _check(algebra: Algebra, dot: Node, found: _Candidate) -> Match | None:
     return Match(f"`dot` with a part of a table for each row, grouped along {op.group.name}", rewrite)
 
 
+def _part(algebra: Algebra, node: Node) -> Put | None:
+    """A grouped product that counts where the table has the entry, and is 0 elsewhere."""
+    here, value, nothing = node.inputs
+    made = algebra.made_by(value, GroupedDot)
+    if made is None or algebra.constant(nothing) != 0 or len(algebra.rewriter.uses(value)) > 1:
+        return None
+    x, table, index = made.inputs
+    chosen = algebra.made_by(index, Where)
+    if chosen is None or chosen.inputs[0] is not here or algebra.constant(chosen.inputs[2]) != 0:
+        return None
+    at, op = chosen.inputs[1], made.op
+    assert isinstance(op, GroupedDot)
+    if at.type.axes != index.type.axes or not _is_range(algebra, here, at, op.group):
+        return None
+    return Put(replace(op, ordered=_ascends(algebra, at), partial=True), (x, table, at))
+
+
+def _is_range(algebra: Algebra, here: Value, at: Value, group: Axis) -> bool:
+    """Whether it says where 0 <= at < length of the axis."""
+    both, bounds = algebra.made_by(here, And), dict[type[Op], float | None]()
+    for side in both.inputs if both is not None else ():
+        node = algebra.made_by(side, Relation)
+        if node is None or at not in node.inputs:
+            return False
+        assert isinstance(node.op, Relation)
+        first = node.inputs[0] is at
+        relation = node.op if first else node.op.mirrored()
+        assert relation is not None
+        bounds[type(relation)] = algebra.constant(node.inputs[1 if first else 0])
+    return bounds == {Ge: 0, Lt: group.size.known(algebra.sizes)}
+
+
 def _ascends(algebra: Algebra, index: Value) -> bool:
-    """Whether the index is sorted: taken in the order that sorts it."""
-    while (renamed := algebra.made_by(index, Rename)) is not None:
-        (index,) = renamed.inputs
+    """Whether the index is sorted: taken in the order that sorts it. A number that is the same for all may have been
+    taken from it."""
+    while (shifted := algebra.made_by(index, Rename, Sub)) is not None:
+        if any(value.type.axes for value in shifted.inputs[1:]):
+            return False
+        index = shifted.inputs[0]
     take = algebra.made_by(index, Take)
     if take is None or index.type.rank != 1:
         return False
@@ -84,4 +124,4 @@ class FuseGrouped(RulePass):
 
     name = "fuse-grouped"
     after = ("constant-folding", "common-subexpressions", "canonicalise")
-    rules = (Rule("grouped-dot", (Dot,), _candidates, _check),)
+    rules = (Rule("grouped-dot", (Dot,), _candidates, _check), simple("grouped-part", (Where,), _part, exact=False))

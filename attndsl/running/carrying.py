@@ -22,7 +22,8 @@ ROWS = "states"
 
 class CarriedStates:
     """As stacks of all layers, in whatever a backend computes with: `made` makes that of an array, `read` an array of
-    it. `arrays` are the parameters, with the shared states of a model that was trained before."""
+    it. `arrays` are the parameters, with the shared states of a model that was trained before. `first` gives the
+    initial stacks for rows like those of a batch."""
 
     def __init__(
         self,
@@ -31,8 +32,10 @@ class CarriedStates:
         dtype: str,
         made: Callable[[Array], Any] = np.asarray,
         read: Callable[[Any], Array] = np.asarray,
+        first: Callable[[Mapping[str, Array]], dict[str, Array]] | None = None,
     ) -> None:
         self.graph, self.dtype, self.made, self.read = graph, dtype, made, read
+        self.first = first or (lambda batch: initial_stacks(graph, batch, "float64"))
         self.shared = {name: made(array) for name, array in shared_stacks(graph, arrays).items()}
         self.rows: dict[int, dict[str, Any]] = {}
         self._of_all = {info.name for info in graph.shared_states}
@@ -53,7 +56,7 @@ class CarriedStates:
             )
         key = tuple((name, np.shape(array)) for name, array in batch.items())
         if key not in self._initial:
-            stacks = initial_stacks(self.graph, batch, "float64")
+            stacks = self.first(batch)
             self._initial = {key: {name: self.made(array) for name, array in stacks.items()}}
         return {**self._initial[key], **self.shared}
 
@@ -64,7 +67,7 @@ class CarriedStates:
 
     def for_evaluation(self) -> CarriedStates:
         """The same shared ones and none of rows; what is kept in it is not kept here."""
-        other = CarriedStates(self.graph, {}, self.dtype, self.made, self.read)
+        other = CarriedStates(self.graph, {}, self.dtype, self.made, self.read, self.first)
         other.shared, other._initial = dict(self.shared), self._initial
         return other
 

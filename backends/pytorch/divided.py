@@ -17,6 +17,7 @@ from attndsl.graph import Graph, Type
 from attndsl.layouts.core import Layout
 from attndsl.layouts.laid_out import LaidOut, lay_out
 from attndsl.layouts.placements import Placement, indices
+from attndsl.running.states import initial_stacks
 
 Array = np.ndarray[Any, Any]
 Batch = Mapping[str, Array]
@@ -37,6 +38,10 @@ class WholeTraining:
     def inputs(self, batch: Batch) -> Batch:
         """Its part of a batch. Raises E1004 where that cannot be divided."""
         return batch
+
+    def initial_states(self, batch: Batch) -> dict[str, Array]:
+        """Its part of the states that the rows of a batch begin with, as stacks by name."""
+        return initial_stacks(self.graph, batch, "float64")
 
     def parameters(self, arrays: Iterable[tuple[str, Array]]) -> dict[str, Array]:
         """Its part of the parameters by address, and of the states that all rows share."""
@@ -96,6 +101,10 @@ class DividedTraining(WholeTraining):
 
     def inputs(self, batch: Batch) -> Batch:
         return self.laid_out.local_inputs(batch, self.rank)
+
+    def initial_states(self, batch: Batch) -> dict[str, Array]:
+        """Cut from those of all rows, which may be numbered."""
+        return self.laid_out.local_inputs(initial_stacks(self.laid_out.whole, batch, "float64"), self.rank)
 
     def parameters(self, arrays: Iterable[tuple[str, Array]]) -> dict[str, Array]:
         return {address: self.own(array, address).copy() for address, array in arrays}

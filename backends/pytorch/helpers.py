@@ -211,55 +211,59 @@ def wide_einsum(equation: str, x: Tensor, y: Tensor) -> Tensor:
 ''',
     "grouped_linear": '''
 @torch.library.custom_op(__name__.replace(".", "_") + "::rows_by_group", mutates_args=())
-def rows_by_group(x: Tensor, table: Tensor, index: Tensor) -> Tensor:
-    """Rows of x times the matrices of `table` that the ascending `index` names."""
-    product = x.new_empty(len(x), table.shape[2])
-    for matrix, rows in zip(table, rows_of(index, len(table)), strict=True):
+def rows_by_group(x: Tensor, table: Tensor, index: Tensor, partial: bool) -> Tensor:
+    """Rows of x times the matrices of `table` that the ascending `index` names; 0 where it names none (`partial`)."""
+    product = x.new_zeros(len(x), table.shape[2]) if partial else x.new_empty(len(x), table.shape[2])
+    for matrix, rows in zip(table, rows_of(index, len(table), partial), strict=True):
         torch.mm(x[rows], matrix, out=product[rows])
     return product
 
 
 @torch.library.custom_op(__name__.replace(".", "_") + "::sums_by_group", mutates_args=())
-def sums_by_group(x: Tensor, y: Tensor, index: Tensor, groups: int) -> Tensor:
+def sums_by_group(x: Tensor, y: Tensor, index: Tensor, groups: int, partial: bool) -> Tensor:
     """The gradient of `rows_by_group` for its table, where y is that for its result."""
     table = x.new_empty(groups, x.shape[1], y.shape[1])
-    for matrix, rows in zip(table, rows_of(index, groups), strict=True):
+    for matrix, rows in zip(table, rows_of(index, groups, partial), strict=True):
         torch.mm(x[rows].t(), y[rows], out=matrix)
     return table
 
 
-def rows_of(index: Tensor, groups: int) -> list[slice]:
+def rows_of(index: Tensor, groups: int, partial: bool) -> list[slice]:
     """Which rows go with each group, where the index ascends."""
-    counts = torch.bincount(index, minlength=groups)
-    if len(counts) > groups:
-        raise IndexError(f"the index {len(counts) - 1} is out of range: there are {groups} groups")
-    ends = [0, *counts.cumsum(0).tolist()]
+    ends = torch.searchsorted(index, torch.arange(groups + 1, device=index.device)).tolist()
+    if not partial and (ends[0] or ends[-1] < len(index)):
+        raise IndexError(f"the index {int(index[0 if ends[0] else -1])} is out of range: there are {groups} groups")
     return [slice(start, end) for start, end in zip(ends, ends[1:])]
 
 
-def gradients_by_group(ctx, upstream: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+def keep_groups(ctx, inputs: tuple, output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:3])
+    ctx.partial = inputs[3]
+
+
+def gradients_by_group(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
     x, table, index = ctx.saved_tensors
-    for_x = rows_by_group(upstream, table.transpose(1, 2), index) if ctx.needs_input_grad[0] else None
-    for_table = sums_by_group(x, upstream, index, len(table)) if ctx.needs_input_grad[1] else None
-    return for_x, for_table, None
+    for_x = rows_by_group(upstream, table.transpose(1, 2), index, ctx.partial) if ctx.needs_input_grad[0] else None
+    for_table = sums_by_group(x, upstream, index, len(table), ctx.partial) if ctx.needs_input_grad[1] else None
+    return for_x, for_table, None, None
 
 
-rows_by_group.register_fake(lambda x, table, index: x.new_empty(x.shape[0], table.shape[2]))
-sums_by_group.register_fake(lambda x, y, index, groups: x.new_empty(groups, x.shape[1], y.shape[1]))
-rows_by_group.register_autograd(
-    gradients_by_group, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs)
-)
+rows_by_group.register_fake(lambda x, table, index, partial: x.new_empty(x.shape[0], table.shape[2]))
+sums_by_group.register_fake(lambda x, y, index, groups, partial: x.new_empty(groups, x.shape[1], y.shape[1]))
+rows_by_group.register_autograd(gradients_by_group, setup_context=keep_groups)
 
 
-def grouped_linear(x: Tensor, table: Tensor, index: Tensor, ordered: bool = False) -> Tensor:
+def grouped_linear(
+    x: Tensor, table: Tensor, index: Tensor, ordered: bool = False, partial: bool = False
+) -> Tensor:
     """Each row of x times the matrix of `table` that `index` names; nothing is copied for each row."""
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
         x, table = x.to(dtype), table.to(dtype)
     if ordered:
-        return rows_by_group(x, table, index)
+        return rows_by_group(x, table, index, partial)
     order = index.argsort(stable=True)
-    return rows_by_group(x[order], table, index[order])[order.argsort()]
+    return rows_by_group(x[order], table, index[order], partial)[order.argsort()]
 ''',
     "linear_cross_entropy": '''
 LOGITS = 2**24  # that are in memory at a time

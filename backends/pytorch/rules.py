@@ -89,7 +89,7 @@ def _grouped(algebra: Algebra, node: Node, *, traced: bool = False) -> Found:
             laid_out(builder, table, (op.group,), op.over, out),
             laid_out(builder, at, rows),
         )
-        value = builder.emit(GroupedLinear(ordered, traced), *operands, type=Type(FLOAT, (row, outside)))
+        value = builder.emit(GroupedLinear(ordered, op.partial, traced), *operands, type=Type(FLOAT, (row, outside)))
         for group, axis in ((rows, row), (out, outside)):
             value = builder.emit(ops.Unflatten(axis, group), value) if len(group) > 1 else value
         return value

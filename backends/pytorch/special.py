@@ -31,11 +31,13 @@ class Embedding(Op):
 @dataclass(frozen=True, slots=True)
 class GroupedLinear(Op):
     """Rows [rows, in], each times the matrix of a table [groups, in, out] that an index [rows] names; `ordered` if the
-    index ascends. If `traced`, by no operator of a file's own."""
+    index ascends; `partial` if it may name none of the table's, where the result is 0. If `traced`, by no operator of a
+    file's own."""
 
     name = "torch.grouped_linear"
     operands = ("x", "table", "index")
     ordered: bool = False
+    partial: bool = False
     traced: bool = False
 
 
@@ -108,7 +110,7 @@ def lower_grouped_linear(site: Site) -> Expr:
     x, table, index = site.floating(0).text, site.floating(1).text, site.arguments[2].text
     if site.op.traced:
         return function(site.function.helper("grouped_product"), x, table, index)
-    keywords = ["ordered=True"] if site.op.ordered else []
+    keywords = [f"{name}=True" for name in ("ordered", "partial") if getattr(site.op, name)]
     return function(site.function.helper("grouped_linear"), x, table, index, *keywords)
 
 

@@ -94,7 +94,8 @@ class TorchTrainer:
         self.updates = 0
         self.scale, self.held = (_FIRST_SCALE if recipe.precision == "float16" else 1.0), 0
 
-        self.carried = CarriedStates(self.part.graph, parameters or {}, kept, self._as_kept, to_array)
+        first = self.part.initial_states
+        self.carried = CarriedStates(self.part.graph, parameters or {}, kept, self._as_kept, to_array, first)
 
     def _as_kept(self, value: Any) -> Any:
         """A state as it is kept: without its gradient, floats in the type of the parameters."""
@@ -123,9 +124,10 @@ class TorchTrainer:
             value.grad = None
         parts, names = self.joined.prepared(batches, without)
         rows = []
-        for number, batch in enumerate(map(self.part.inputs, parts)):
-            states = self.carried.given(batch, number, goes_on=goes_on)
-            found = self._scalars(batch, tuple(names.values()), states, True, step * len(parts) + number)
+        for number, whole in enumerate(parts):
+            states = self.carried.given(whole, number, goes_on=goes_on)
+            batch, draw = self.part.inputs(whole), step * len(parts) + number
+            found = self._scalars(batch, tuple(names.values()), states, True, draw)
             self._keep(self.carried, found, number)
             least = found[names[self.recipe.minimize]] * self.scale
             if least.requires_grad:  # else it depends on no parameter
@@ -199,9 +201,8 @@ class TorchTrainer:
                     told = self._alone().run(whole, tuple(names.values()))
                     rows.append(torch.tensor([float(told[output]) for output in names.values()], dtype=torch.float64))
                     continue
-                batch = self.part.inputs(whole)
-                states = carried.given(batch, goes_on=in_order and number > 0)
-                found = self._scalars(batch, tuple(names.values()), states, False, 0)
+                states = carried.given(whole, goes_on=in_order and number > 0)
+                found = self._scalars(self.part.inputs(whole), tuple(names.values()), states, False, 0)
                 self._keep(carried, {**found, **carried.shared})
                 rows.append(torch.stack([found[output].double() for output in names.values()]))
         return dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))

@@ -16,7 +16,7 @@ from attndsl.graph.text import to_text
 from attndsl.graph.verify import verify
 from attndsl.layouts import AxisPattern, Layout, Mesh, PlacementRule, choose_layout
 from attndsl.layouts.laid_out import LaidOut, lay_out
-from attndsl.ops import OPS, Dropout
+from attndsl.ops import OPS, Call, Dropout, GroupedDot
 from attndsl.passes import optimize
 from attndsl.running import backends
 from attndsl.running.initial import initial_parameters
@@ -167,6 +167,28 @@ def test_experts_are_the_same_on_devices_of_their_own(capacity: str, layout: str
     inputs = example_inputs(graph, {"B": 2, "T": 8}, seed=2)
     for local in (None, optimize(laid_out.graph)[0]):
         held(laid_out, inputs, parameters_of(graph), graph=local)
+
+
+def test_each_device_computes_its_own_experts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the elements that are sent through an expert is multiplied with its matrices on one device."""
+    spec = open_text(MIXTURE.format(capacity="capacity=none"))
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout("experts=2; expert on experts", spec, graph))
+    local = optimize(laid_out.graph)[0]
+    products = [node.op for node in local.body.walk() if isinstance(node.op, GroupedDot)]
+    assert [op.partial and op.ordered for op in products] == [True] * 2
+    groups, rows = GroupedDot._groups, list[int]()
+
+    def counted(self: GroupedDot, call: Call, index: np.ndarray) -> Iterator[tuple[int, slice]]:
+        for entry, chosen in groups(self, call, index):
+            assert isinstance(chosen, slice)
+            rows.append(chosen.stop - chosen.start)
+            yield entry, chosen
+
+    monkeypatch.setattr(GroupedDot, "_groups", counted)
+    inputs = example_inputs(graph, {"B": 2, "T": 8}, seed=2)
+    simulate(laid_out, inputs, parameters_of(graph), graph=local)
+    assert sum(rows) == len(products) * 2 * 8 * 2  # B * T * top
 
 
 def test_rows_of_a_mixture_stay_where_they_are() -> None:

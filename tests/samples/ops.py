@@ -491,9 +491,10 @@ def _written(over: Axis) -> list[Sample]:
 
 def _grouped() -> list[Sample]:
     index, sorted_ = {2: integers(0, 5)}, {2: fixed([1, 1, 4])}
+    some, sorted_some = {2: integers(-3, 8)}, {2: fixed([-2, 1, 7])}
 
-    def product(over: str = "D", *, ordered: bool = False) -> products.GroupedDot:
-        return products.GroupedDot(axes(over), axis("V"), ordered)
+    def product(over: str = "D", *, ordered: bool = False, partial: bool = False) -> products.GroupedDot:
+        return products.GroupedDot(axes(over), axis("V"), ordered, partial)
 
     return [
         sample(product(), "float T D", "float V D H", "int T", makers=index),
@@ -506,6 +507,15 @@ def _grouped() -> list[Sample]:
         sample(product("D S"), "float T S D", "float V D R S H", "int T", makers=index, label="over two axes to two"),
         sample(product(), "float T D", "float V D H", "int T", makers=index, label="no rows", T=0),
         sample(product(), "int T D", "float V D H", "int T", makers=index, label="of ints"),
+        sample(product(partial=True), "float B T D", "float V D H", "int B T", makers=some, label="of some rows"),
+        sample(
+            product(ordered=True, partial=True),
+            "float T S D",
+            "float V D H",
+            "int T",
+            makers=sorted_some,
+            label="of some rows that lie together",
+        ),
     ]
 
 

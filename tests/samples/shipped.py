@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from attndsl.diagnostics import AttnError
@@ -66,7 +67,8 @@ def rows(name: str, count: int = 4) -> dict[str, int]:
 @cache
 def written(text: str, name: str) -> str | None:
     """The layout for a model that has some of the axes; None where it has none. `MODEL` in it stands for all axes that
-    two devices can divide, `EXPERTS` for that of the experts, `LAYERS` for the repeats whose layers stages can have."""
+    the devices along `model` can divide, `EXPERTS` for that of the experts, `LAYERS` for the repeats whose layers stages
+    can have."""
     spec, graph = small(name)
 
     def fits(text: str) -> bool:
@@ -78,6 +80,7 @@ def written(text: str, name: str) -> str | None:
 
     layers = [node.op.path for node in graph.body.nodes if isinstance(node.op, Repeat)]
     text = text.replace("LAYERS", ", ".join(STAGED.get(_base(name), layers)) or "none")
-    axes = [axis for axis in DIVIDED if "MODEL" in text and fits(f"model=2; {axis} on model")]
+    count = re.search(r"model=(\d+)", text)
+    axes = [axis for axis in DIVIDED if count is not None and fits(f"{count[0]}; {axis} on model")]
     text = text.replace("MODEL", f"{', '.join(axes)} on model").replace("EXPERTS", EXPERTS.get(_base(name), "none"))
     return text if fits(text) else None

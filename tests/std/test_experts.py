@@ -204,6 +204,46 @@ def test_no_matrix_is_copied_for_an_element() -> None:
     assert not any(node.op.name == "take" and node.inputs[0] in weights for node in optimised.body.walk())
 
 
+SOME = """model M(width=6, hidden=4, n=3) {{
+  input x: [B, in=width]
+  input which: int[B]
+  param table: [expert=n, in=width, out=hidden] = normal(1)
+  here = {here}
+  entry = take(table, where({inside}, which, 0), over=expert)
+  output y = where(here, dot(x, entry, over=in), {otherwise})
+}}"""
+
+
+@pytest.mark.parametrize(
+    ("here", "inside", "otherwise", "left_out"),
+    [
+        ("which >= 0 and which < n", "here", "0", True),
+        ("n > which and 0 <= which", "here", "0", True),
+        ("which >= 1 and which < n", "here", "0", False),
+        ("which >= 0 and which < n - 1", "here", "0", False),
+        ("which >= 0 or which < n", "which >= 0 and which < n", "0", False),
+        ("which >= 0 and which < n", "which >= 1 and which < n", "0", False),
+        ("which >= 0 and which < n", "here", "1", False),
+    ],
+)
+def test_rows_without_an_entry_are_left_out(here: str, inside: str, otherwise: str, left_out: bool) -> None:
+    checked = attndsl.parse(SOME.format(here=here, inside=inside, otherwise=otherwise))
+    assert ("grouped-part" in explained(checked)) == left_out
+    plain, optimised = (
+        backends.find("numpy").program(graph, dtype="float64", seed=1)
+        for graph in (checked.graph, optimize(checked.graph)[0])
+    )
+    torch = backends.find("torch").program(checked.graph, dtype="float64", seed=1)
+    draw = np.random.default_rng(0)
+    given = {"x": draw.standard_normal((7, 6)), "which": np.array([2, -1, 0, 3, 1, 2, 9])}
+    up = {"y": draw.standard_normal((7, 4))}
+    wanted = plain.gradients(given, up)
+    for found in (optimised.gradients(given, up), torch.gradients(given, up)):
+        for arrays, right in zip(found, wanted, strict=True):
+            for name, array in right.items():
+                np.testing.assert_allclose(arrays[name], array, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
 def test_work_and_memory_are_those_of_the_chosen_experts() -> None:
     sizes = {"B": 4, "T": 64}
     routed = inspect(model(f"experts({N}, 2, gated_mlp(hidden))").graph, sizes).totals

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,10 @@ STEPS = 10
 NEAR = {"float64": 1e-10, "float32": 2e-4}
 """How far losses, gradients and weights may be from those of one process, by the largest number among them or 1: sums
 are added up in another order, and Adam's first steps divide a gradient by its own size."""
+
+UNSEEN = "*.k.bias"
+"""What moves all scores of a query together, which softmax does not see: these gradients consist of rounding, of which
+Adam makes steps. They are frozen."""
 
 FOUR = {
     "data": "data=4; B on data; parameters whole",
@@ -59,7 +64,11 @@ def trained(processes: Any, name: str, layout: str | None, precision: str) -> Tr
 
     spec, graph = small(name)
     written = read_recipe(spec.train, hyperparameters_of(graph))
-    recipe = written.override({"precision": precision, "steps": STEPS, "schedule": "constant()"})
+    addresses = [address for info in graph.parameters for address in info.addresses()]
+    unseen = (UNSEEN,) if any(fnmatch(address, UNSEEN) for address in addresses) else ()
+    recipe = written.override(
+        {"precision": precision, "steps": STEPS, "schedule": "constant()", "freeze": (*written.freeze, *unseen)}
+    )
     try:
         chosen = choose_layout(layout, spec, graph) if layout is not None else None
         trainer: Any = trainer_at(

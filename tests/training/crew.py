@@ -4,7 +4,8 @@
         crew.run(work, argument, size=2)     # work(processes, argument) in two of them: what each gives, by rank
 
 They join for each piece as the processes of a training do (`attndsl.backends.pytorch.processes.joined`), so that
-nothing of one piece is left in the next.
+nothing of one piece is left in the next. Torch never ends the threads of a group, so that a process does not stay for
+more than some pieces.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from typing import Any
 from tests.training.several import LONGEST, forking, free_port
 
 GRACE = 3.0  # seconds
+PIECES = 8
+"""So many are done by the same processes."""
 
 
 class Failed(Exception):
@@ -37,6 +40,7 @@ class Crew:
         self.count, self.longest = count, longest
         self.folder = tempfile.TemporaryDirectory()
         self.members: list[tuple[Any, Any, Path]] = []
+        self.done = 0
 
     def __enter__(self) -> Crew:
         return self
@@ -53,6 +57,7 @@ class Crew:
         self.members = []
 
     def _start(self) -> None:
+        self.done = 0
         for rank in range(self.count):
             here, there = forking().Pipe()
             said = Path(self.folder.name) / f"stands-{rank}"
@@ -65,8 +70,11 @@ class Crew:
 
     def run(self, work: Callable[..., Any], *given: Any, size: int | None = None) -> list[Any]:
         """What `work(processes, *given)` gives in the first `size` of them, by rank. Raises `Failed`."""
+        if self.done == PIECES:
+            self._end()
         if not self.members:
             self._start()
+        self.done += 1
         size = size or self.count
         asked = self.members[:size]
         port = free_port()

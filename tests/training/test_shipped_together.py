@@ -5,8 +5,9 @@ and says what it has tried."""
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -61,14 +62,19 @@ def test_in_single_precision(as_one: AsOne) -> None:
     assert NEAR["float64"] < furthest < NEAR["float32"]
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(40, marks=pytest.mark.slow)])
-def test_random_programs_are_trained_as_in_one_process(crew: Crew, count: int) -> None:
+STATES = 70
+"""A program with a state that begins otherwise in each row."""
+
+
+@pytest.mark.parametrize("seeds", [(*range(5), STATES), pytest.param(range(5, 40), marks=pytest.mark.slow)])
+def test_random_programs_are_trained_as_in_one_process(crew: Crew, seeds: Sequence[int]) -> None:
     """Or a reason is given why they cannot be. `python scripts/programs.py --processes` runs more."""
-    found = {seed: together_differences(Program.random(seed), crew) for seed in range(count)}
+    assert re.search(r"state .* = range\(B\)", Program.random(STATES).text)
+    found = {seed: together_differences(Program.random(seed), crew) for seed in seeds}
     refused = [seed for seed, what in found.items() if what and what[0].startswith(REFUSED)]
     wrong = {seed: what for seed, what in found.items() if what and seed not in refused}
     assert not wrong, "\n".join(f"{seed}: {what[0]}" for seed, what in wrong.items())
-    assert len(refused) < count / 2
+    assert len(refused) < len(seeds) / 2
 
 
 # ---------------------------------------------------------------- what would be found
