@@ -67,8 +67,8 @@ def rows(name: str, count: int = 4) -> dict[str, int]:
 @cache
 def written(text: str, name: str) -> str | None:
     """The layout for a model that has some of the axes; None where it has none. `MODEL` in it stands for all axes that
-    the devices along `model` can divide, `EXPERTS` for that of the experts, `LAYERS` for the repeats whose layers stages
-    can have."""
+    the devices along `model` can divide, `EXPERTS` for that of the experts, `LAYERS` for the repeats whose layers
+    stages can have."""
     spec, graph = small(name)
 
     def fits(text: str) -> bool:
