@@ -233,12 +233,15 @@ class Model:
         device), E0807 and E06xx (weights that are not this model's)."""
         TORCH.require(dtype=dtype_name(dtype), device=device)  # before the weights are read
         arrays = self._arrays(weights)
-        if plain:
-            return TORCH.plain(self.graph, arrays, dtype=dtype_name(dtype), device=device, seed=seed, compile=compile)
-        program: Any = TORCH.program(
-            self.graph, dtype=dtype_name(dtype), device=device, seed=seed, parameters=arrays, compile=compile
-        )
-        return program.module
+        with python_warnings():
+            if plain:
+                return TORCH.plain(
+                    self.graph, arrays, dtype=dtype_name(dtype), device=device, seed=seed, compile=compile
+                )
+            program: Any = TORCH.program(
+                self.graph, dtype=dtype_name(dtype), device=device, seed=seed, parameters=arrays, compile=compile
+            )
+            return program.module
 
     def numpy(self, weights: Weights | None = None, *, dtype: str = "float32", seed: int = 0) -> Program:
         """The model on NumPy, which says what every operation means: `.run(inputs)`, `.gradients(…)`, `.parameters()`
@@ -263,10 +266,11 @@ class Model:
         chosen = backends.chosen(backend)
         place = chosen.require(dtype=dtype_name(dtype), device=device, compile=compile)  # before the weights are read
         arrays = self._arrays(weights)
-        return chosen.program(
-            self.graph, dtype=dtype_name(dtype), device=place, seed=seed, parameters=arrays, compile=compile,
-            weights_as=weights_as,
-        )  # fmt: skip
+        with python_warnings():
+            return chosen.program(
+                self.graph, dtype=dtype_name(dtype), device=place, seed=seed, parameters=arrays, compile=compile,
+                weights_as=weights_as,
+            )  # fmt: skip
 
     def save_onnx(
         self,
@@ -287,14 +291,15 @@ class Model:
         from attndsl.running.initial import initial_parameters
 
         arrays = self._arrays(weights)
-        export_onnx(
-            path, self.graph, dict(initial_parameters(self.graph, 0)) if arrays is None else arrays,
-            inputs=inputs, outputs=outputs, opset=OPSET if opset is None else opset, incremental=incremental,
-            force=force,
-        )  # fmt: skip
+        with python_warnings():
+            export_onnx(
+                path, self.graph, dict(initial_parameters(self.graph, 0)) if arrays is None else arrays,
+                inputs=inputs, outputs=outputs, opset=OPSET if opset is None else opset, incremental=incremental,
+                force=force,
+            )  # fmt: skip
 
     def _arrays(self, weights: Weights | None) -> Mapping[str, Array] | None:
-        """The parameters by address; None where they are to be drawn."""
+        """The parameters by address, read as they are asked for; None where they are to be drawn."""
         if isinstance(weights, Mapping):
             return weights
         where = weights if weights is not None else self.weights
@@ -366,10 +371,11 @@ class Model:
         `.divergence` where they first differ."""
         from attndsl.comparison import compare
 
-        return compare(
-            self.graph, candidate=against, reference=reference, weights=self._arrays(weights), inputs=inputs,
-            gradients=gradients, dtype=dtype, device=device, seed=seed, sizes=sizes,
-        )  # fmt: skip
+        with python_warnings():
+            return compare(
+                self.graph, candidate=against, reference=reference, weights=self._arrays(weights), inputs=inputs,
+                gradients=gradients, dtype=dtype, device=device, seed=seed, sizes=sizes,
+            )  # fmt: skip
 
     def verify(
         self,
@@ -392,10 +398,11 @@ class Model:
         E0802 and E0803 for sizes that do not fit."""
         from attndsl.verification import verify_spec
 
-        return verify_spec(
-            self.spec, self.graph, self.settings, weights=self._arrays(weights), whole=whole, sizes=sizes, seed=seed,
-            compiled=compile,
-        )  # fmt: skip
+        with python_warnings():
+            return verify_spec(
+                self.spec, self.graph, self.settings, weights=self._arrays(weights), whole=whole, sizes=sizes,
+                seed=seed, compiled=compile,
+            )  # fmt: skip
 
     # ------------------------------------------------------------ training it
 

@@ -51,7 +51,7 @@ def other_sizes(spec: str, settings: Mapping[str, str]) -> Callable[[Mapping[str
 
 def load_with_weights(
     spec: str, settings: Mapping[str, str], weights: str | None
-) -> tuple[Graph, dict[str, Array] | None]:
+) -> tuple[Graph, Mapping[str, Array] | None]:
     """The checked graph, and the parameters at `weights` (None: none asked for). Where the weights say what the
     hyperparameters are (a run's record, a published configuration, a file of ours), these are taken; a `--set` that
     contradicts them is an error. A run that is named instead of a spec comes with its own weights."""

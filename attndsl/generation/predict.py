@@ -11,6 +11,7 @@ from attndsl.objectives.base import Use
 from attndsl.records import replace
 from attndsl.running.holding import Holding
 from attndsl.running.parameters import parameter_shapes
+from attndsl.storage.deferred import Deferred, stated
 
 if TYPE_CHECKING:
     from attndsl.graph import Graph
@@ -59,7 +60,8 @@ def asked(run: Run, objective: Objective, backend: str | None, device: str | Non
         return run.program(backend, device).run
 
     def made(graph: Graph) -> Program:
-        weights = {address: run.weights[address] for address in parameter_shapes(graph)}
+        known = stated(run.weights)
+        weights = Deferred({address: known[address] for address in parameter_shapes(graph)}, run.weights.__getitem__)
         return replace(run, graph=graph, weights=weights).program(backend, device)
 
     return Holding(run.graph, held, made).run

@@ -15,7 +15,7 @@ import importlib.util
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, TypeVar, Unpack
 
 from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 from attndsl.lazy import Array
@@ -45,6 +45,16 @@ class Emitted(NamedTuple):
 
 Again = Callable[[Mapping[str, int]], "Graph"]
 """A model with other sizes, all of which are given."""
+
+
+class Given(TypedDict):
+    """What a program is made with."""
+
+    dtype: str
+    device: str
+    parameters: Mapping[str, Array] | None
+    seed: int
+    compile: bool
 
 
 class Exporter(Protocol):
@@ -124,6 +134,12 @@ class Backend:
         """A program of `graph` with these parameters by address; None: drawn by `seed`
         (`attndsl.running.initial.initial_parameters`)."""
         raise NotImplementedError(type(self).__name__)
+
+    def make_stored(self, graph: Graph, weights_as: str, **given: Unpack[Given]) -> Program:
+        """A program whose matrices are kept as `weights_as` (`Program.store`)."""
+        program = self.make_program(graph, **given)
+        program.store(weights_as)
+        return program
 
     def make_trainer(
         self,
@@ -213,10 +229,10 @@ class Backend:
         bits (`attndsl.running.weights_as`). Raises E0806 (parameters that do not fit into memory), E0807 (parameters of
         another model), E0810 to E0812 (see `require`)."""
         place = self.require(dtype=dtype, device=device, compile=compile)
-        program = self.make_program(graph, dtype=dtype, device=place, parameters=parameters, seed=seed, compile=compile)
-        if weights_as is not None:
-            program.store(weights_as)
-        return program
+        given: Given = {"dtype": dtype, "device": place, "parameters": parameters, "seed": seed, "compile": compile}
+        if weights_as is None:
+            return self.make_program(graph, **given)
+        return self.make_stored(graph, weights_as, **given)
 
     def trainer(
         self,

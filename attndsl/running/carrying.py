@@ -15,6 +15,7 @@ from attndsl.graph import Graph
 from attndsl.lazy import Array, np
 from attndsl.running.parameters import shared_shapes
 from attndsl.running.states import initial_stacks, shared_stacks, stacks_of, states_in
+from attndsl.storage.deferred import stated
 
 ROWS = "states"
 """Before the number of a part and the address, where a checkpoint keeps a state of rows."""
@@ -100,8 +101,8 @@ class CarriedStates:
                 parts.setdefault(part, set()).add(address)
                 if address not in wanted or not part.isdecimal():
                     raise ValueError(f"it has `{name}`, which the run does not have")
-                if state[name].ndim != known[address].type.rank:
-                    raise ValueError(f"`{name}` has {state[name].ndim} axes instead of {known[address].type.rank}")
+                if (rank := stated(state)[name].ndim) != known[address].type.rank:
+                    raise ValueError(f"`{name}` has {rank} axes instead of {known[address].type.rank}")
         for part, there in parts.items():
             if lacking := sorted(wanted - there):
                 raise KeyError(f"it lacks `{ROWS}/{part}/{lacking[0]}`")
@@ -114,5 +115,5 @@ class CarriedStates:
         self.rows = {}
         for part in parts:
             prefix = f"{ROWS}/{part}/"
-            own = {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+            own = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
             self.rows[part] = {n: self.made(array) for n, array in stacks_of(self.graph, own, infos).items()}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean
 from attndsl.graph import Graph
 from attndsl.lazy import Array, np
+from attndsl.storage.deferred import stated
 
 
 def parameter_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -28,7 +29,7 @@ def check_parameters(arrays: Mapping[str, Array], graph: Graph) -> None:
     if any(a in arrays for a in kept):
         mistakes += [Diagnostic("E0807", f"the state `{a}` is missing") for a in kept if a not in arrays]
     shapes |= kept
-    for address, array in arrays.items():
+    for address, array in stated(arrays).items():
         if address not in shapes:
             helps = did_you_mean(address, shapes)
             mistakes.append(Diagnostic("E0807", f"there is no parameter `{address}`", helps=helps))

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 
 from attndsl.lazy import Array
 from attndsl.optimizers import Optimizer
+from attndsl.storage.deferred import Deferred, stated
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -25,10 +26,11 @@ def kept_shapes(optimizer: Optimizer, shapes: Shapes, frozen: Collection[str] = 
     return {address: optimizer.keeps(shape) for address, shape in shapes.items() if address not in frozen}
 
 
-def parameters_in(state: Mapping[str, Array]) -> dict[str, Array]:
+def parameters_in(state: Mapping[str, Array]) -> Deferred:
     """The parameters by address, and the states that all rows share."""
     prefix = "parameters/"
-    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}
+    own = {name.removeprefix(prefix): array for name, array in stated(state).items() if name.startswith(prefix)}
+    return Deferred(own, lambda address: state[prefix + address])
 
 
 def check_state(
@@ -36,6 +38,7 @@ def check_state(
 ) -> None:
     """That a state has every array in its shape, the parameters' and those `kept` beside them: `KeyError` or
     `ValueError` with what does not fit. `shared` are the states that all rows share; there may be none yet."""
+    state = stated(state)
     wanted = {"updates": ()} | {f"parameters/{address}": shape for address, shape in shapes.items()}
     for address, arrays in kept.items():
         wanted |= {f"optimizer/{name}/{address}": shape for name, shape in arrays.items()}

@@ -13,6 +13,7 @@ from attndsl.lazy import Array
 from attndsl.records import dataclass
 from attndsl.running.state import parameters_in
 from attndsl.runs.record import CHECKPOINTS, WEIGHTS
+from attndsl.storage.deferred import Deferred
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.safetensors import TensorFile, write_tensors
 from attndsl.storage.whole import remove_partial
@@ -31,7 +32,7 @@ class Checkpoint:
     state: Mapping[str, Array]
 
     @property
-    def parameters(self) -> dict[str, Array]:
+    def parameters(self) -> Mapping[str, Array]:
         """The parameters alone, by address, with the states that all rows share."""
         return parameters_in(self.state)
 
@@ -69,7 +70,7 @@ def list_checkpoints(run: Path) -> list[tuple[int, Path]]:
 
 
 def load_checkpoint(path: Path, step: int) -> Checkpoint:
-    """Read one, into fresh memory. Raises E0733 where the file is damaged."""
+    """One whose file is known to be whole. Raises E0733 where it is damaged."""
     return Checkpoint(step, path, read_tensors(path, "the checkpoint")[0])
 
 
@@ -91,7 +92,7 @@ def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
     """The parameters by address and the number of steps that made them: the final ones, or those of the newest
     checkpoint that can be read where that is further. Raises E0732 where there are none yet, E0733 where the final ones
     or all checkpoints are damaged."""
-    final: tuple[dict[str, Array], int] | None = None
+    final: tuple[Mapping[str, Array], int] | None = None
     if (run / WEIGHTS).is_file():
         arrays, facts = read_tensors(run / WEIGHTS, "the weights file")
         final = arrays, int(facts.get("step", 0))
@@ -108,14 +109,21 @@ def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
     )  # fmt: skip
 
 
-def read_tensors(path: Path, what: str) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The tensors and the facts of a safetensors file. Raises E0601 (it cannot be read), E0733 (it is damaged)."""
+def read_tensors(path: Path, what: str) -> tuple[Deferred, dict[str, Any]]:
+    """The tensors of a safetensors file, all held against their checksums, to be read as they are asked for; and its
+    facts. Raises E0601 (it cannot be read), E0733 (it is damaged)."""
     try:
-        with TensorFile(path) as file:
+        file = TensorFile(path)
+        try:
             if not file.is_checked:
                 raise ValueError("it has no checksums")
             facts = json.loads(file.metadata.get(_FACTS, "{}"))
-            return {name: file.read(name) for name in file.entries}, dict(facts)
+            for _ in file.tensors.items():
+                pass
+            return file.tensors, dict(facts)
+        except BaseException:
+            file.__exit__()
+            raise
     except (AttnError, ValueError, TypeError) as problem:
         first = problem.diagnostics[0] if isinstance(problem, AttnError) else None
         if first is not None and first.code == "E0601":

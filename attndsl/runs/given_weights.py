@@ -15,6 +15,7 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import Array
 from attndsl.running.parameters import parameter_shapes, shared_shapes
 from attndsl.runs.record import is_run, open_record
+from attndsl.storage.deferred import stated
 
 if TYPE_CHECKING:
     from attndsl.elaborate import Spec
@@ -72,19 +73,19 @@ def check_run(weights: Where, spec: Spec, graph: Graph) -> None:
         raise _other_settings(spec.name, record, differing, had, have)
 
 
-def read_weights(weights: Where, spec: Spec, graph: Graph) -> dict[str, Array]:
-    """The parameters of `graph` by address. Raises E0609 where a run has others, and what `load_weights` and `load_run`
-    raise."""
+def read_weights(weights: Where, spec: Spec, graph: Graph) -> Mapping[str, Array]:
+    """The parameters of `graph` by address, read as they are asked for. Raises E0609 where a run has others, and what
+    `open_weights` and `load_run` raise."""
     if not is_run(weights):
-        from attndsl.weights import load_weights
+        from attndsl.weights import open_weights
 
-        return load_weights(weights, graph, spec.weights)
+        return open_weights(weights, graph, spec.weights)
     from attndsl.runs.run import load_run
 
     trained = load_run(Path(weights))
     if difference := _first_difference(graph, trained):
         raise _another(spec.name, open_record(Path(weights)), trained.graph, difference)
-    return dict(trained.weights)
+    return trained.weights
 
 
 def _first_difference(graph: Graph, trained: Run) -> str | None:
@@ -98,7 +99,7 @@ def _first_difference(graph: Graph, trained: Run) -> str | None:
     only = [f"`{name}`" for name in trained.weights if name not in shapes]
     if only:
         return f"the run has {_several(only)}, which it does not have"
-    for name, array in trained.weights.items():
+    for name, array in stated(trained.weights).items():
         if tuple(array.shape) != shapes[name]:
             return f"`{name}` is {list(shapes[name])} in it, and {list(array.shape)} in the run"
     return None

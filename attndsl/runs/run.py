@@ -20,7 +20,7 @@ from attndsl.running.program import Program
 from attndsl.runs.checkpoint import furthest_parameters, save_tensors
 from attndsl.runs.record import SPEC, WEIGHTS, open_record, write_record
 from attndsl.storage.refusals import file_errors
-from attndsl.weights.wording import warn_not_finite
+from attndsl.weights.wording import told_if_not_finite
 
 if TYPE_CHECKING:
     import numpy
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`weights` by address, as they were after `step` steps. Models of pictures have no tokenizer. Programs keep the
-    matrices for use (`Program.store`): as `weights_as`, or else in float32."""
+    """`weights` by address, as they were after `step` steps, read as they are asked for. Models of pictures have no
+    tokenizer. Programs keep the matrices for use (`Program.store`): as `weights_as`, or else in float32."""
 
     folder: Path
     graph: Graph
@@ -74,7 +74,7 @@ def load_run(folder: str | Path, settings: Mapping[str, Setting] | None = None) 
     graph = load(record.spec, {**record.settings, **(settings or {})})
     weights, step = furthest_parameters(record.folder)
     require_same_weights(weights, graph, settings or {})
-    warn_not_finite(weights, record.folder)
+    weights = told_if_not_finite(weights, record.folder)
     recipe = Recipe.from_json(record.facts["recipe"])
     return Run(record.folder, for_use(graph, recipe), weights, tokenizer, recipe, step, record.facts)
 

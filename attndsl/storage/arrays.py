@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.lazy import Array, np
+from attndsl.storage.deferred import stating
 
 if TYPE_CHECKING:
     import numpy
@@ -62,7 +63,7 @@ class ArrayFile:
         needed = prod(shape) * dtype.itemsize
         if start + needed != entry.file_size:
             raise self._damaged(name, f"{needed:,} bytes are stated, and {entry.file_size - start:,} are there")
-        return np.broadcast_to(np.zeros((), dtype), shape)
+        return stating(shape, dtype)
 
     def read(self, name: str) -> Array:
         """The array called `name`. Raises E0881 where it is damaged, or larger than this machine's memory."""

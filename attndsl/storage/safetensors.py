@@ -13,19 +13,18 @@ from __future__ import annotations
 import io
 import json
 import os
+import weakref
 import zlib
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attndsl.diagnostics import AttnError, error, quoted
 from attndsl.lazy import Array, np
 from attndsl.records import dataclass
+from attndsl.storage.deferred import Deferred, stated, stating
 from attndsl.storage.whole import replacing
-
-if TYPE_CHECKING:
-    pass
 
 LONGEST_HEADER = 100_000_000
 """In bytes, as in the format's own implementation: GPT-3's header would have 150 thousand."""
@@ -58,13 +57,15 @@ class TensorEntry:
 
 
 class TensorFile:
-    """An open safetensors file whose header has been checked. Use it in a `with`."""
+    """An open safetensors file whose header has been checked. It is closed at the end of a `with`, or when nobody has
+    it any more."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises E0601 where the file cannot be read, E0602 where it is not a safetensors file, E0603 where its end is
         missing, E0604 where it is a pickle."""
         self.path = Path(path)
         self.stream = _open(self.path)
+        weakref.finalize(self, self.stream.close)
         try:
             self.entries, self.metadata = _read_header(self.stream, self.path)
             self._checksums = self._read_checksums()
@@ -77,6 +78,18 @@ class TensorFile:
 
     def __exit__(self, *raised: object) -> None:
         self.stream.close()
+
+    @property
+    def tensors(self) -> Deferred:
+        """All by name, read as they are asked for. Raises E0608."""
+        return Deferred({name: self.stated(name) for name in self.entries}, self.read)
+
+    def stated(self, name: str) -> Array:
+        """What `read` would give, of zeros that take no memory. Raises E0608."""
+        entry = self.entries[name]
+        if entry.dtype not in NUMPY:
+            raise error("E0608", f"{quoted(name)} in {self.path} has the dtype {entry.dtype}, which is not supported")
+        return stating(entry.shape, "<f4" if entry.dtype == "BF16" else NUMPY[entry.dtype])
 
     @property
     def is_checked(self) -> bool:
@@ -101,9 +114,8 @@ class TensorFile:
     def read(self, name: str) -> Array:
         """The tensor in memory of its own; bfloat16 comes as float32, every other dtype as itself. Raises E0602 where
         it does not match its checksum."""
+        self.stated(name)
         entry = self.entries[name]
-        if entry.dtype not in NUMPY:
-            raise error("E0608", f"{quoted(name)} in {self.path} has the dtype {entry.dtype}, which is not supported")
         array = np.empty(entry.shape, NUMPY[entry.dtype])
         if array.size:
             try:
@@ -115,9 +127,14 @@ class TensorFile:
                 raise _truncated(self.path, f"the bytes of {quoted(name)} are missing")
         if self._checksums is not None and self._checksums.get(name) != _sum_of(name, entry.dtype, array):
             raise _corrupt(self.path, f"{quoted(name)} does not match its checksum")
-        if entry.dtype == "BF16":
-            array = (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
-        return array
+        return _widened(array) if entry.dtype == "BF16" else array
+
+
+def _widened(bits: Array) -> Array:
+    """The float32 of the same values, of the bits of bfloat16."""
+    wide = np.left_shift(bits, np.uint32(16), dtype=np.uint32)
+    found: Array = wide.view(np.float32)
+    return found
 
 
 def _sum_of(name: str, dtype: str, array: Array) -> int:
@@ -283,31 +300,60 @@ def _entry(name: str, value: Any, base: int, path: Path) -> TensorEntry:
 def write_tensors(
     path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes arrays to a safetensors file with their checksums, atomically and durably. Equal arrays give equal bytes:
-    tensors stand by falling size of their elements (so that each is aligned), then by name. Raises `OSError`."""
-    codes = {np.dtype(code): name for name, code in NUMPY.items() if name != "BF16"}
-    stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    for name, array in stored.items():
-        if array.dtype.newbyteorder("<") not in codes:
-            raise TypeError(f"{name} has the dtype {array.dtype}, which safetensors lacks")
-    order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
-    entries_of_metadata = dict(metadata or {})
-    sums, end = {"": _sum_of_metadata(entries_of_metadata)}, 0
-    header: dict[str, Any] = {"__metadata__": entries_of_metadata}
+    """Writes arrays to a safetensors file with their checksums, atomically and durably, one after the other: of those
+    that are `Deferred` one is in memory at a time. Equal arrays give equal bytes: tensors stand in the order of
+    `in_files`. Raises `OSError`."""
+    facts = dict(metadata or {})
+    stored, order = stated(arrays), in_files(arrays)
+    codes = _codes(stored)
+    entries: dict[str, Any] = {}
+    end = 0
     for name in order:
-        array = stored[name] = stored[name].astype(stored[name].dtype.newbyteorder("<"), copy=False)
-        start, end = end, end + array.nbytes
-        header[name] = {
-            "dtype": codes[array.dtype.newbyteorder("<")],
-            "shape": list(arrays[name].shape),
-            "data_offsets": [start, end],
-        }
-        sums[name] = _sum_of(name, header[name]["dtype"], array.reshape(arrays[name].shape))
-    header["__metadata__"] = dict(sorted({**entries_of_metadata, CHECKSUMS: json.dumps(sums)}.items()))
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    text += b" " * (-len(text) % 8)
+        start, end = end, end + stored[name].nbytes
+        entries[name] = {"dtype": codes[name], "shape": list(stored[name].shape), "data_offsets": [start, end]}
+
+    def header(sums: Mapping[str, int]) -> bytes:
+        told = dict(sorted({**facts, CHECKSUMS: json.dumps(sums)}.items()))
+        text = json.dumps({"__metadata__": told, **entries}, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        return text + b" " * (-len(text) % 8)
+
+    def bytes_of(name: str) -> Array:
+        array = np.require(arrays[name], stored[name].dtype.newbyteorder("<"), ["C"])
+        sums[name] = _sum_of(name, codes[name], array.reshape(stored[name].shape))
+        found: Array = array.reshape(-1).view(np.uint8)
+        return found
+
     with replacing(path) as stream:
-        stream.write(len(text).to_bytes(8, "little"))
-        stream.write(text)
+        sums = {"": _sum_of_metadata(facts), **dict.fromkeys(order, _LARGEST_SUM)}
+        if not stream.seekable():  # the header comes first and has the sums of what comes behind it
+            for name in order:
+                bytes_of(name)
+        length = len(header(sums))
+        beginning = stream.tell() if stream.seekable() else 0
+        stream.write(length.to_bytes(8, "little") + header(sums))
         for name in order:
-            stream.write(stored[name].reshape(-1).view(np.uint8).data)
+            stream.write(bytes_of(name).data)
+        if stream.seekable():
+            stream.seek(beginning + 8)
+            stream.write(header(sums).ljust(length))
+            stream.seek(0, os.SEEK_END)
+
+
+_LARGEST_SUM = 2**32 - 1
+
+
+def in_files(arrays: Mapping[str, Array]) -> list[str]:
+    """The names of arrays in the order in which they are written: by falling size of their elements, so that each is
+    aligned, then by name."""
+    known = stated(arrays)
+    return sorted(known, key=lambda name: (-known[name].itemsize, name))
+
+
+def _codes(arrays: Mapping[str, Array]) -> dict[str, str]:
+    """What the format calls the dtypes of arrays."""
+    known = {np.dtype(code): name for name, code in NUMPY.items() if name != "BF16"}
+    found = {name: known.get(array.dtype.newbyteorder("<")) for name, array in arrays.items()}
+    for name, code in found.items():
+        if code is None:
+            raise TypeError(f"{name} has the dtype {arrays[name].dtype}, which safetensors lacks")
+    return {name: code for name, code in found.items() if code is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from itertools import chain
 from pathlib import Path
 
 from attndsl.data.tokenizers import Published, Tokenizer, load_tokenizer
@@ -18,6 +19,7 @@ from attndsl.records import dataclass, field, replace
 from attndsl.running.initial import initial_parameters
 from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.record import is_run, open_record
+from attndsl.storage.deferred import Deferred
 from attndsl.training.console import Console
 
 
@@ -56,14 +58,16 @@ class TrainedBody:
         found = Published(own.text, own.kind, own.name, recipe.special)
         return replace(recipe, tokenizer=found.kind), found
 
-    def parameters(self, graph: Graph, seed: int, fresh: Collection[str], console: Console) -> dict[str, Array] | None:
+    def parameters(
+        self, graph: Graph, seed: int, fresh: Collection[str], console: Console
+    ) -> Mapping[str, Array] | None:
         """All parameters of `graph`: the body's, and new ones where it has none, or has them for another number of what
         is `fresh` (`labels`); the console is told which. None where there is no body. Raises what reading the weights
         raises (E06xx)."""
         if self.path is None:
             return None
         from attndsl.weights.adapting import adapt_arrays, adapt_weights
-        from attndsl.weights.wording import warn_not_finite
+        from attndsl.weights.wording import told_if_not_finite
 
         assert self.spec is not None
         if is_run(self.path):
@@ -72,9 +76,14 @@ class TrainedBody:
             found = adapt_weights(self.path, graph, self.spec.weights, fresh)
         tell(console, "new, drawn at random", found.missing)
         tell(console, "in the weights, and not used", found.unused)
-        warn_not_finite(found.arrays, self.path)
-        drawn = dict(initial_parameters(graph, seed)) if found.missing else {}
-        return {**drawn, **found.arrays}
+        arrays = told_if_not_finite(found.arrays, self.path)
+        lacking = set(found.missing)
+        drawn = {a: array for a, array in initial_parameters(graph, seed) if a in lacking} if lacking else {}
+        return Deferred(
+            {**drawn, **arrays.stated},
+            lambda address: drawn[address] if address in drawn else arrays[address],
+            lambda: chain(drawn.items(), arrays.items()),
+        )
 
 
 def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str, Setting]) -> TrainedBody:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from attndsl.weights.adapting import Adapted, adapt_arrays, adapt_weights
     from attndsl.weights.check import check_section
     from attndsl.weights.config import config_settings
-    from attndsl.weights.loading import check_arrays, load_weights
+    from attndsl.weights.loading import check_arrays, load_weights, open_weights
     from attndsl.weights.saving import check_replaceable, export_huggingface, save_weights
     from attndsl.weights.settings import settings_for
 
@@ -28,6 +28,7 @@ __all__ = [
     "config_settings",
     "export_huggingface",
     "load_weights",
+    "open_weights",
     "save_weights",
     "settings_for",
 ]
@@ -39,7 +40,7 @@ __getattr__, __dir__ = lazily(
         "Adapted": "adapting", "adapt_arrays": "adapting", "adapt_weights": "adapting",
         "check_section": "check",
         "config_settings": "config",
-        "check_arrays": "loading", "load_weights": "loading",
+        "check_arrays": "loading", "load_weights": "loading", "open_weights": "loading",
         "check_replaceable": "saving", "export_huggingface": "saving", "save_weights": "saving",
         "settings_for": "settings",
     },

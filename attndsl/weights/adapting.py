@@ -13,13 +13,14 @@ from attndsl.graph import Axis, Graph, ParameterInfo, StateInfo
 from attndsl.lazy import Array
 from attndsl.records import dataclass
 from attndsl.running.initial import require_memory
+from attndsl.storage.deferred import stated
 from attndsl.syntax import tree
 from attndsl.weights.loading import (
     Mistakes,
     OwnNames,
     PublishedNames,
-    as_held,
     dtype_mistake,
+    held,
     is_real,
     not_real,
     of_another_model,
@@ -36,8 +37,9 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """`arrays` are parameters by address, in the graph's order; `missing` the addresses of those that the weights lack
-    or have at another size; `unused` the names of the tensors that the model has no use for."""
+    """`arrays` are parameters by address, in the graph's order, read as they are asked for; `missing` the addresses of
+    those that the weights lack or have at another size; `unused` the names of the tensors that the model has no use
+    for."""
 
     arrays: Mapping[str, Array]
     missing: tuple[str, ...]
@@ -57,9 +59,13 @@ def adapt_weights(
     common, and for the rest what `load_weights` raises of files, dtypes and copies.
     """
     require_memory(graph, "float32")
-    with WeightsSource(path) as source:
+    source = WeightsSource(path)
+    try:
         reader = reader_of(source, graph, sections)
         return _own(reader, fresh) if isinstance(reader, OwnNames) else _published(reader, fresh)
+    except BaseException:
+        source.close()
+        raise
 
 
 def adapt_arrays(
@@ -67,15 +73,16 @@ def adapt_arrays(
 ) -> Adapted:
     """What of `arrays`, by our addresses, fits `graph`; see `adapt_weights`. `origin` is what messages call them."""
     parameters, tensors = parameters_of(graph), tensors_of(graph)
-    shapes = {name: tuple(array.shape) for name, array in arrays.items()}
+    shapes = {name: tuple(array.shape) for name, array in stated(arrays).items()}
     kept = _fitting(shapes, tensors, graph, fresh, origin)
     for name in kept:
-        if tensors[name].type.is_float and not is_real(arrays[name]):
-            raise not_real(name, arrays[name], f" in {origin}")
+        if tensors[name].type.is_float and not is_real(stated(arrays)[name]):
+            raise not_real(name, stated(arrays)[name], f" in {origin}")
     if not kept:
         raise of_another_model(origin, list(arrays), list(parameters), graph, mapped=False)
     unused = [name for name in arrays if name not in tensors]
-    return _adapted({name: as_held(arrays[name], tensors[name]) for name in kept}, parameters, unused)
+    known = stated(arrays)
+    return _adapted(held({name: known[name] for name in kept}, arrays.__getitem__, tensors), parameters, unused)
 
 
 def _own(reader: OwnNames, fresh: Collection[str]) -> Adapted:
@@ -90,7 +97,7 @@ def _own(reader: OwnNames, fresh: Collection[str]) -> Adapted:
     if not kept:
         raise of_another_model(origin, source.names, reader.expected(), graph, mapped=True)
     unused = [name for name in source.names if name not in reader.tensors]
-    return _adapted({n: as_held(source.read(n), reader.tensors[n]) for n in kept}, reader.parameters, unused)
+    return _adapted(reader.reading(kept), reader.parameters, unused)
 
 
 def _published(reader: PublishedNames, fresh: Collection[str]) -> Adapted:
@@ -117,8 +124,7 @@ def _published(reader: PublishedNames, fresh: Collection[str]) -> Adapted:
 
 def _adapted(arrays: Mapping[str, Array], parameters: Mapping[str, ParameterInfo], unused: Sequence[str]) -> Adapted:
     missing = tuple(address for address in parameters if address not in arrays)
-    ordered = [*(name for name in parameters if name in arrays), *(name for name in arrays if name not in parameters)]
-    return Adapted({name: arrays[name] for name in ordered}, missing, tuple(unused))
+    return Adapted(arrays, missing, tuple(unused))
 
 
 def _fitting(

@@ -1,50 +1,58 @@
-"""Weights into parameters: all is checked against headers first, then read once, and given back whole or not at all."""
+"""Weights into parameters: all is checked against headers first, then read tensor by tensor."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error, nearest, quoted
 from attndsl.graph import Graph, ParameterInfo, StateInfo, Type
 from attndsl.lazy import Array, np
 from attndsl.running.initial import require_memory
+from attndsl.storage.deferred import Deferred, stated, stating
 from attndsl.storage.safetensors import FLOATS, TensorEntry
 from attndsl.syntax import tree
 from attndsl.weights.check import require_config
 from attndsl.weights.computing import difference
+from attndsl.weights.filling import Filler, as_float, filled, owned
 from attndsl.weights.lacking import LackingLayer, lacking_layers, no_repeated_layer, require_layers
 from attndsl.weights.lines import MapLine
 from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
-from attndsl.weights.stacks import parts_of, together
-from attndsl.weights.wording import several, warn_not_finite
-
-if TYPE_CHECKING:
-    pass
+from attndsl.weights.stacks import parts_of
+from attndsl.weights.wording import several, told_if_not_finite
 
 Mistakes = list[tuple[str, AttnError]]
 
 
-def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[tree.Weights] = ()) -> dict[str, Array]:
-    """Every parameter of `graph`, by address, from a safetensors file or a folder.
+def open_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[tree.Weights] = ()) -> Deferred:
+    """Every parameter of `graph`, by address, from a safetensors file or a folder, read as it is asked for: a program
+    that is made of them has a tensor beside itself in memory, and no second copy.
 
     The tensors may go by our addresses or by the published names of one of the `sections`; which, is told by the names.
-    float16 and bfloat16 come as float32. Nothing is read before every name, shape and dtype fits: E0601 to E0604 and
+    float16 and bfloat16 come as float32. Nothing is given before every name, shape and dtype fits: E0601 to E0604 and
     E0611 for the files, E0605 for tensors that are missing, E0606 for ones left over, E0607 for another shape, E0608
     for another dtype, E0609 where the names are of another model, E0610 where copies or constants differ, E0613 to
     E0617 for a `config.json` that does not fit, E062x where the section itself is wrong. E0806 for parameters that no
-    memory here could hold. Warns (W0602) of values that are not finite.
+    memory here could hold. When all have been read, warns (W0602) of values that are not finite.
     """
-    with WeightsSource(path) as source:
+    source = WeightsSource(path)
+    try:
         require_memory(graph, "float32")  # before every parameter is named, of which a `config.json` may ask for 10^9
         reader = reader_of(source, graph, sections)
         reader.check()
-        arrays = reader.read()
-    warn_not_finite(arrays, path)
-    return arrays
+        return told_if_not_finite(reader.read(), path)
+    except BaseException:
+        source.close()
+        raise
+
+
+def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[tree.Weights] = ()) -> dict[str, Array]:
+    """The same, all of them in memory; raises what `open_weights` raises."""
+    opened = open_weights(path, graph, sections)
+    found = dict(opened.items())
+    return {address: found[address] for address in opened}
 
 
 def parameters_of(graph: Graph) -> dict[str, ParameterInfo]:
@@ -110,16 +118,16 @@ def dtype_mistake(entry: TensorEntry, source: WeightsSource, span: Span | None) 
     )
 
 
-def as_float(array: Array) -> Array:
-    """Real numbers as parameters have them: float16 as float32, and in the byte order of this machine."""
-    with np.errstate(invalid="ignore"):  # a signalling NaN is not a reason to speak up here
-        wide = np.float32 if array.dtype.itemsize == 2 else array.dtype.newbyteorder("=")
-        return array.astype(wide, copy=False)
+def held(
+    stored: Mapping[str, Array], read: Callable[[str], Array], infos: Mapping[str, ParameterInfo | StateInfo]
+) -> Deferred:
+    """Tensors of a file, which has them as `stored`, as a program holds them."""
 
+    def as_held(name: str, array: Array) -> Array:
+        return as_float(array) if infos[name].type.is_float else array
 
-def as_held(array: Array, info: ParameterInfo | StateInfo) -> Array:
-    """A tensor of a file as a program holds it."""
-    return owned(as_float(array) if info.type.is_float else array)
+    known = {n: stating(array.shape, as_held(n, np.empty(0, array.dtype)).dtype) for n, array in stored.items()}
+    return Deferred(known, lambda name: owned(as_held(name, read(name))))
 
 
 def is_real(array: Array) -> bool:
@@ -134,11 +142,6 @@ def not_real(name: str, array: Array, origin: str = "") -> AttnError:
         f"{quoted(name)}{origin} has the dtype {array.dtype.name}",
         help=f"the dtypes of parameters are {', '.join(FLOATS)}: convert it, for example with `.astype(numpy.float64)`",
     )
-
-
-def owned(array: Array) -> Array:
-    """In fresh, contiguous memory of its own: results must not depend on how a file aligns its tensors."""
-    return array if array.base is None and array.flags.c_contiguous else array.copy(order="C")
 
 
 # ---------------------------------------------------------------- our names
@@ -189,9 +192,13 @@ class OwnNames:
         message = f"{self.source.path} has {quoted(name)}, which is not a parameter of `{self.graph.name}`"
         return error("E0606", message, help=did_you_mean(name, self.parameters))
 
-    def read(self) -> dict[str, Array]:
+    def read(self) -> Deferred:
         names = set(self.source.names)
-        return {a: as_held(self.source.read(a), info) for a, info in self.tensors.items() if a in names}
+        return self.reading([address for address in self.tensors if address in names])
+
+    def reading(self, addresses: Iterable[str]) -> Deferred:
+        """The tensors of these names."""
+        return held({name: self.source.stated(name) for name in addresses}, self.source.read, self.tensors)
 
 
 # ---------------------------------------------------------------- published names
@@ -296,11 +303,10 @@ class PublishedNames:
         type, span = Type("float", item.form.axes), item.line.tree.span
         return wrong_shape(entry.name, entry.shape, item.form.shape, str(self.source.path), type, self.graph, span)
 
-    def read(self, without: Collection[str] = ()) -> dict[str, Array]:
+    def read(self, without: Collection[str] = ()) -> Deferred:
         """The parameters by address, in the graph's order, and the states that are mapped; the tensors `without` are
-        not looked at."""
-        arrays: dict[str, Array] = {}
-        makers: dict[str, MapLine] = {}
+        not looked at. What has to be equal to something is read at once (E0610)."""
+        makers: dict[str, tuple[Filler, MapLine]] = {}
         differ: Mistakes = []
         order = sorted(range(len(self.items)), key=lambda i: not self.items[i].line.two_way)
         for i in order:
@@ -310,22 +316,34 @@ class PublishedNames:
             if item.line.is_fixed:
                 differ += self._differs_from(item, [name])
                 continue
-            published = as_float(self.source.read(name))
-            for term in self._terms(i)[1:]:
-                published = published + as_float(self.source.read(self.full[term]))
-            for address, array in item.form.invert(published):
-                if address not in arrays:
-                    arrays[address] = owned(array)
-                    makers[address] = item.line
-                elif not np.array_equal(arrays[address], array, equal_nan=True):
-                    differ.append((name, self._differs(name, address, item.line, makers[address])))
+            filler = Filler(item.form, tuple(self.full[term] for term in self._terms(i)))
+            again = set[str]()
+            for address, _ in item.form.leaves():
+                if address in makers:
+                    again.add(address)
+                makers.setdefault(address, (filler, item.line))
+            differ += self._differ(name, item.line, filler, {address: makers[address] for address in again})
         for family in self.mapping.families:
             if family.item is not None:
                 names = [n for n in self.source.names if family.matches(n) and n not in self.spoken]
                 differ += self._differs_from(family.item, names)
         raise_all(differ)
-        states = [a for info in self.graph.shared_states for a in info.addresses() if a in arrays]
-        return {**together(self.graph, arrays), **{address: arrays[address] for address in states}}
+        return filled(self.graph, self.source, {address: filler for address, (filler, _) in makers.items()})
+
+    def _differ(
+        self, name: str, line: MapLine, filler: Filler, makers: Mapping[str, tuple[Filler, MapLine]]
+    ) -> Mistakes:
+        """What is wrong with further copies of parameters that have these makers: E0610."""
+        first: dict[str, Array] = {}
+        for maker in dict.fromkeys(maker for maker, _ in makers.values()):
+            for address, array in maker.read(self.source):
+                if address in makers and makers[address][0] is maker:
+                    first.setdefault(address, array)
+        return [
+            (name, self._differs(name, address, line, makers[address][1]))
+            for address, array in (filler.read(self.source) if makers else ())
+            if address in makers and not np.array_equal(first[address], array, equal_nan=True)
+        ]
 
     def _differs_from(self, item: Item, names: Sequence[str]) -> Mistakes:
         """What is wrong with tensors that must all hold what a line computes: E0607, E0610."""
@@ -407,7 +425,7 @@ def raise_all(*kinds: Mistakes) -> None:
 def check_arrays(arrays: Mapping[str, Array], graph: Graph) -> None:
     """That `arrays` are exactly the parameters of `graph`, with or without its states that all rows share: E0605,
     E0606, E0607, E0608 where they are not."""
-    parameters, tensors = parameters_of(graph), tensors_of(graph)
+    arrays, parameters, tensors = stated(arrays), parameters_of(graph), tensors_of(graph)
     over_names = [name for name in arrays if name not in tensors]
     missing: Mistakes = [
         (name, error("E0605", f"the parameter {quoted(name)} is missing", help=_instead(name, over_names)))

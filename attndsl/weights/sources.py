@@ -19,7 +19,8 @@ DOWNLOAD = "download the folder again, or write it again with `save_pretrained`"
 
 
 class WeightsSource:
-    """Open files, as one table of tensors. Use it in a `with`. `config` is the path of a `config.json` beside them."""
+    """Open files, as one table of tensors. They are closed at the end of a `with`, or when nobody has it any more.
+    `config` is the path of a `config.json` beside them."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises E0601 to E0604 where a file is missing, damaged or a pickle, E0611 where an index and its parts
@@ -82,6 +83,10 @@ class WeightsSource:
 
     def read(self, name: str) -> Array:
         return self.place[name].read(name)
+
+    def stated(self, name: str) -> Array:
+        """What `read` would give, of zeros that take no memory."""
+        return self.place[name].stated(name)
 
 
 def _locate(path: Path) -> Path:

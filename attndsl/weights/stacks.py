@@ -6,12 +6,12 @@ one more axis, for the files that hold them so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 
 from attndsl.addresses import Indices
 from attndsl.graph import Graph, ParameterInfo
-from attndsl.lazy import Array, np
+from attndsl.lazy import Array
 from attndsl.records import dataclass, replace
 from attndsl.weights.patterns import AddressPattern
 
@@ -74,28 +74,3 @@ def reading(graph: Graph, arrays: Mapping[str, Array]) -> Callable[[str], Array]
     """What finds a parameter of one layer in those of all."""
     parts = parts_of(graph)
     return lambda address: arrays[parts[address].whole][parts[address].index]
-
-
-def together(graph: Graph, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """The parameters by address, in the graph's order, given those of single layers; without those that lack one."""
-    found: dict[str, list[tuple[tuple[int, ...], str]]] = {}
-    for address, part in parts_of(graph).items():
-        found.setdefault(part.whole, []).append((part.index, address))
-    return dict(_joined(graph, found, arrays))
-
-
-def _joined(
-    graph: Graph, parts: Mapping[str, list[tuple[tuple[int, ...], str]]], arrays: Mapping[str, Array]
-) -> Iterator[tuple[str, Array]]:
-    for whole, pieces in parts.items():
-        if any(address not in arrays for _, address in pieces):
-            continue
-        if pieces[0][0] == ():
-            yield whole, arrays[whole]
-            continue
-        counts = [n + 1 for n in pieces[-1][0]]
-        first = arrays[pieces[0][1]]
-        array = np.empty((*counts, *first.shape), first.dtype)
-        for index, address in pieces:
-            array[index] = arrays[address]
-        yield whole, array

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from attndsl.diagnostics import AttnError, Diagnostic, error, first_of, is_heard, warn, warning
 from attndsl.lazy import Array, np
 from attndsl.records import replace
+from attndsl.storage.deferred import Deferred, stated
 
 MOST_SHOWN = 5
 """How many tensors of one kind of mistake get a message each."""
@@ -21,13 +22,29 @@ def unwritable(path: str | os.PathLike[str], problem: OSError) -> AttnError:
     )
 
 
-def warn_not_finite(arrays: Mapping[str, Array], origin: str | os.PathLike[str]) -> None:
-    """Warn (W0602) of parameters, by address, that hold NaN or infinities; `origin` is where they were read."""
-    if not is_heard():
-        return
-    found = {address: bad for address, array in arrays.items() if (bad := array.size - np.isfinite(array).sum())}
-    if not found:
-        return
+def told_if_not_finite(arrays: Mapping[str, Array], origin: str | os.PathLike[str]) -> Deferred:
+    """The same parameters, by address; when each of them has been read it warns (W0602) of those that hold NaN or
+    infinities. `origin` is where they are read."""
+    known, found = stated(arrays), dict[str, int]()
+    left = set(known)
+
+    def looked_at(address: str, array: Array) -> Array:
+        if address in left and is_heard():
+            left.remove(address)
+            if bad := array.size - int(np.isfinite(array).sum()):
+                found[address] = bad
+            if found and not left:
+                _warn_not_finite(found, known, origin)
+        return array
+
+    return Deferred(
+        known,
+        lambda address: looked_at(address, arrays[address]),
+        lambda: ((address, looked_at(address, array)) for address, array in arrays.items()),
+    )
+
+
+def _warn_not_finite(found: Mapping[str, int], arrays: Mapping[str, Array], origin: str | os.PathLike[str]) -> None:
     address, bad = next(iter(found.items()))
     others = [f"`{other}`" for other in list(found)[1 : MOST_SHOWN + 1]]
     more = f" and {len(found) - 1 - len(others)} more" if len(found) - 1 > len(others) else ""

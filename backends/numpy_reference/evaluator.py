@@ -29,6 +29,7 @@ from attndsl.running.rounds import require_rounds
 from attndsl.running.slots import chosen, in_use, kept, slot_places
 from attndsl.running.states import empty_stacks, row_places, shared_stacks, with_states
 from attndsl.running.weights_as import matrices, require_known, rounded
+from attndsl.storage.deferred import Deferred
 
 if TYPE_CHECKING:
     from attndsl.ops import Communicator
@@ -78,9 +79,14 @@ class NumpyProgram:
         """Replace all parameters; raises E0807 with every address that is missing, unknown or of another shape, and
         changes nothing then."""
         check_parameters(arrays, self.graph)
-        addresses = (address for info in self.graph.parameters for address in info.addresses())
+        addresses = dict.fromkeys(address for info in self.graph.parameters for address in info.addresses())
+        own = isinstance(arrays, Deferred)  # what is made for who asks need not be copied
+        found: dict[str, Array] = {}
         with np.errstate(over="ignore"):  # what is too large is infinite, as everywhere
-            self.arrays = {address: np.array(arrays[address], self.dtype) for address in addresses}
+            for address, array in arrays.items():
+                if address in addresses:
+                    found[address] = np.asarray(array, self.dtype) if own else np.array(array, self.dtype)
+        self.arrays = {address: found[address] for address in addresses}
         self.store(self.weights_as)
         self.shared = shared_stacks(self.graph, arrays)
 

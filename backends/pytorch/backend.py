@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from attndsl.diagnostics import error
 from attndsl.lazy import Array
-from attndsl.running.backends import Again, Backend, Emitted, Exporter
+from attndsl.running.backends import Again, Backend, Emitted, Exporter, Given
 from attndsl.running.ways import ATTENTION, LOSS, QUERY_BLOCKS, Way
 
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ class PyTorch(Backend):
         from attndsl.backends.pytorch.program import TorchProgram
 
         return TorchProgram(graph, dtype=dtype, device=device, parameters=parameters, seed=seed, compile=compile)
+
+    def make_stored(self, graph: Graph, weights_as: str, **given: Unpack[Given]) -> TorchProgram:
+        from attndsl.backends.pytorch.program import TorchProgram
+
+        return TorchProgram(graph, weights_as=weights_as, **given)
 
     def ways(self) -> Sequence[Way]:
         from attndsl.backends.pytorch.kernels import products

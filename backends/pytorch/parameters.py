@@ -42,38 +42,44 @@ class Parameters:
         return {**dict(self.module.named_parameters()), **dense}
 
     def fill(self, pairs: Iterable[tuple[str, Array]]) -> None:
-        """Set these. Values are copied into the module's own memory: what a file is mapped to may lie so that torch's
-        sums come out with other last bits."""
-        named = dict(self.module.named_parameters())
-        self.finite = True
-        with torch.no_grad():
-            for address, array in pairs:
+        """Set these, each kept as all are (`store`) before the next one is looked at. Values are copied into the
+        module's own memory: what a file is mapped to may lie so that torch's sums come out with other last bits."""
+        named, self.finite = dict(self.module.named_parameters()), True
+        summed, kept = self._kept_as(self.kind)
+        for address, array in pairs:
+            if address not in named:
+                continue
+            with torch.no_grad():
                 named[address].copy_(to_tensor(np.asarray(array), shared=True))
-                self.finite &= bool(np.isfinite(array).all())
+            self.finite &= bool(np.isfinite(array).all())
+            self._keep(address, named.pop(address), summed, address in kept)
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Set all, and keep them as they were kept."""
         self.unstore()
-        self.fill((a, arrays[a]) for info in self.graph.parameters for a in info.addresses())
-        if self.kind is not None:
-            self.store(self.kind)
+        self.fill(arrays.items())
 
     def store(self, kind: str) -> None:
         """Keep the matrices as `kind`; those that cannot be kept so are rounded."""
         require_known(kind)
         self.unstore()
         self.kind = kind
-        summed, named = matrices(self.graph), dict(self.module.named_parameters())
-        kept = self._kept_as(kind) if self.plain else set()
-        for address in kept if kind == FLOAT32 else summed:
-            array = to_array(named[address])
-            matrix = stored(kind, array, summed[address], self.device) if address in kept else None
-            if matrix is not None:
-                self.stored[address] = matrix
-                put(self.module, address, matrix)
-            elif kind != FLOAT32:
-                with torch.no_grad():
-                    named[address].copy_(to_tensor(rounded(array, summed[address], kind), shared=True))
+        summed, kept = self._kept_as(kind)
+        for address, value in list(self.module.named_parameters()):
+            self._keep(address, value, summed, address in kept)
+
+    def _keep(self, address: str, value: Any, summed: Mapping[str, tuple[int, ...]], as_matrix: bool) -> None:
+        """Keep one as `kind` says."""
+        if self.kind is None or address not in summed or (self.kind == FLOAT32 and not as_matrix):
+            return
+        array = to_array(value)
+        matrix = stored(self.kind, array, summed[address], self.device) if as_matrix else None
+        if matrix is not None:
+            self.stored[address] = matrix
+            put(self.module, address, matrix)
+        elif self.kind != FLOAT32:
+            with torch.no_grad():
+                value.copy_(to_tensor(rounded(array, summed[address], self.kind), shared=True))
 
     def unstore(self) -> None:
         """Make parameters of the matrices again."""
@@ -81,12 +87,18 @@ class Parameters:
             put(self.module, address, matrix.dense())
         self.stored = {}
 
-    def _kept_as(self, kind: str) -> set[str]:
-        """The parameters that may be kept as matrices of this kind."""
+    def _kept_as(self, kind: str | None) -> tuple[dict[str, tuple[int, ...]], set[str]]:
+        """What products sum over of each parameter that they read as a matrix; and which may be kept as matrices of
+        this kind."""
+        if kind is None:
+            return {}, set()
+        summed = matrices(self.graph)
+        if not self.plain:
+            return summed, set()
         if kind != FLOAT32:
-            return self._as_matrices(self.read)
+            return summed, self._as_matrices(self.read)
         # One in which rows are looked up as well would be there twice.
-        return self._as_matrices(self.read, tables=False) if packs(self.device) else set()
+        return summed, self._as_matrices(self.read, tables=False) if packs(self.device) else set()
 
     def _as_matrices(self, read: Mapping[str, bool], *, tables: bool = True) -> set[str]:
         """The parameters of which a file takes a `Matrix` as well; one in which rows are looked up lies by rows."""

@@ -31,11 +31,14 @@ def plain_module(
         module = namespace[written.model]()
     module.to_empty(device=place).to(getattr(torch, dtype)).eval()
     suffix = own_suffix(graph) if traced else ""
-    tensors = {}
-    for address in (address for info in graph.parameters for address in info.addresses()):
+    named = dict(module.named_parameters())
+    turned = {f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, torch.nn.Linear)}
+    for address, array in arrays.items():
         name = ".".join(alone(step, suffix) for step in address.split(".")) if traced else address
-        tensors[name] = to_tensor(np.asarray(arrays[address]), shared=True)
-    module.load_state_dict(namespace["in_files"](module, tensors) if "in_files" in namespace else tensors)
+        if name in named:
+            tensor = to_tensor(np.asarray(array), shared=True)
+            with torch.no_grad():
+                named[name].copy_(tensor.t() if name in turned else tensor)
     return module, written
 
 

@@ -27,6 +27,7 @@ from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
 from attndsl.running.slots import chosen, in_use, kept
 from attndsl.running.states import empty_stacks, shared_stacks, with_states
+from attndsl.running.weights_as import require_known
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -43,8 +44,9 @@ class TorchProgram:
     name of `torch.nn.attention.SDPBackend`), and by the plain one where that does not do; without, torch chooses.
     Products are by the kernel `products` (`kernels.products`), or by what is the fastest.
     A graph of one of several devices (`attndsl.layouts`) is told where it is by `mesh`, a
-    `torch.distributed.device_mesh.DeviceMesh`. Raises E0806 (parameters that do not fit into memory), E0811 (no such
-    device), E0812 (no such dtype).
+    `torch.distributed.device_mesh.DeviceMesh`. With `weights_as` its matrices are kept so (`store`) one after the
+    other, and are never there in float32 all together. Raises E0806 (parameters that do not fit into memory), E0811 (no
+    such device), E0812 (no such dtype).
     """
 
     def __init__(
@@ -62,7 +64,10 @@ class TorchProgram:
         sdpa: str | None = None,
         products: str | None = None,
         mesh: Any = None,
+        weights_as: str | None = None,
     ) -> None:
+        if weights_as is not None:
+            require_known(weights_as)
         BACKEND.require(dtype=dtype, device=device, compile=compile)
         self.graph = graph
         self.dtype = dtype
@@ -80,6 +85,7 @@ class TorchProgram:
             self.module = self._make(self.written)
         plain = self.torch_dtype == torch.float32 and not compile
         self.held = Parameters(graph, self.module, self.written.matrices, self.device, plain=plain)
+        self.held.kind = weights_as
         self.stacks = Stacks(graph)
         self.shared: dict[str, Array] = {}  # the states that all rows share, if they came with the parameters
         self._plain: tuple[Any, WrittenFile] | None = None

@@ -40,7 +40,7 @@ def arrays(**bad: float) -> dict[str, Any]:
 
 def told(path: Path) -> list[Diagnostic]:
     with collected() as found:
-        read = read_weights(path, SPEC, GRAPH)
+        read = dict(read_weights(path, SPEC, GRAPH))
     assert set(read) == {"norm.scale", "norm.shift"}
     return found
 

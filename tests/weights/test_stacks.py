@@ -13,8 +13,9 @@ import attndsl
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_text
 from attndsl.storage.safetensors import write_tensors
-from attndsl.weights import export_huggingface, load_weights, save_weights
-from attndsl.weights.stacks import parts_of, reading, together
+from attndsl.weights import export_huggingface, load_weights, open_weights, save_weights
+from attndsl.weights.loading import PublishedNames
+from attndsl.weights.stacks import parts_of
 
 Array = np.ndarray[Any, Any]
 
@@ -76,16 +77,22 @@ def test_a_file_of_either_layout_is_read(tmp_path: Path) -> None:
 
 
 def test_a_single_layer_is_part_of_the_whole(tmp_path: Path) -> None:
-    _, graph, given, folder = exported(EACH, tmp_path)
-    found = attndsl.weights.sources.WeightsSource(folder / "model.safetensors")
-    with found as source:
+    opened, graph, given, folder = exported(EACH, tmp_path)
+    with attndsl.weights.sources.WeightsSource(folder / "model.safetensors") as source:
         up = source.read("1.0.up.weight")
+        lacking = PublishedNames(source, graph, opened.weights[0]).read(without={"0.1.up.bias"})
     np.testing.assert_array_equal(up, given["h.1.moe.experts.up.weight"][0].T)
     assert parts_of(graph)["h.1.moe.experts.0.up.weight"].index == (0,)
-    single = {address: reading(graph, given)(address) for address in parts_of(graph)}
-    same(together(graph, single), given)
-    del single["h.0.moe.experts.1.up.bias"]
-    assert "h.0.moe.experts.up.bias" not in together(graph, single)
+    assert given.keys() - lacking.keys() == {"h.0.moe.experts.up.bias"}
+
+
+def test_what_is_asked_for_alone_is_what_all_together_are(tmp_path: Path) -> None:
+    opened, graph, given, folder = exported(BOTH, tmp_path)
+    found = open_weights(folder, graph, opened.weights)
+    same({address: found[address] for address in found}, given)
+    assert all(
+        found.stated[a].shape == array.shape and found.stated[a].dtype == array.dtype for a, array in given.items()
+    )
 
 
 def test_our_own_files_hold_the_whole(tmp_path: Path) -> None:
