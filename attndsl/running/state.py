@@ -12,7 +12,7 @@ share is kept as a parameter is, from the first step on.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from attndsl.lazy import Array
 from attndsl.optimizers import Optimizer
@@ -20,17 +20,38 @@ from attndsl.storage.deferred import Deferred, stated
 
 Shapes = Mapping[str, tuple[int, ...]]
 
+_PARAMETERS = "parameters/"
+
 
 def kept_shapes(optimizer: Optimizer, shapes: Shapes, frozen: Collection[str] = ()) -> dict[str, Shapes]:
     """The shapes of what the optimizer keeps beside the parameters that are trained, by address and name."""
     return {address: optimizer.keeps(shape) for address, shape in shapes.items() if address not in frozen}
 
 
+def whole_state(
+    parameters: Mapping[str, Array],
+    kept: Mapping[str, Mapping[str, Array]],
+    make: Callable[[str, str], Array],
+    rows: Mapping[str, Array],
+    **others: Array,
+) -> Deferred:
+    """A state of these `parameters`; `make` makes what is `kept` beside that of an address, by its name, and `rows` are
+    what `CarriedStates.row_arrays` gives."""
+    places = {f"optimizer/{name}/{address}": (address, name) for address, some in kept.items() for name in some}
+    known = {place: kept[address][name] for place, (address, name) in places.items()}
+    own = {_PARAMETERS + address: array for address, array in stated(parameters).items()}
+    return Deferred.joined(
+        Deferred(own, lambda name: parameters[name.removeprefix(_PARAMETERS)]),
+        Deferred(known, lambda place: make(*places[place])),
+        rows,
+        others,
+    )
+
+
 def parameters_in(state: Mapping[str, Array]) -> Deferred:
     """The parameters by address, and the states that all rows share."""
-    prefix = "parameters/"
-    own = {name.removeprefix(prefix): array for name, array in stated(state).items() if name.startswith(prefix)}
-    return Deferred(own, lambda address: state[prefix + address])
+    own = {n.removeprefix(_PARAMETERS): array for n, array in stated(state).items() if n.startswith(_PARAMETERS)}
+    return Deferred(own, lambda address: state[_PARAMETERS + address])
 
 
 def check_state(
@@ -39,10 +60,10 @@ def check_state(
     """That a state has every array in its shape, the parameters' and those `kept` beside them: `KeyError` or
     `ValueError` with what does not fit. `shared` are the states that all rows share; there may be none yet."""
     state = stated(state)
-    wanted = {"updates": ()} | {f"parameters/{address}": shape for address, shape in shapes.items()}
+    wanted = {"updates": ()} | {_PARAMETERS + address: shape for address, shape in shapes.items()}
     for address, arrays in kept.items():
         wanted |= {f"optimizer/{name}/{address}": shape for name, shape in arrays.items()}
-    later = {f"parameters/{address}": shape for address, shape in (shared or {}).items()}
+    later = {_PARAMETERS + address: shape for address, shape in (shared or {}).items()}
     if any(name in state for name in later):
         wanted |= later
     for name, shape in wanted.items():

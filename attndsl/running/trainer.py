@@ -112,12 +112,13 @@ class Trainer(Protocol):
         """Whether every number in the parameters is one."""
         ...
 
-    def parameters(self) -> dict[str, Array]:
-        """Copies of the parameters by address, and of the states that all rows share."""
+    def parameters(self) -> Mapping[str, Array]:
+        """The parameters by address, and the states that all rows share: copies, made as they are asked for, as they
+        are then. Of several processes all must ask, for each in the same order."""
         ...
 
-    def state(self) -> dict[str, Array]:
-        """Copies of all that training goes on from: see `attndsl.running.state`."""
+    def state(self) -> Mapping[str, Array]:
+        """All that training goes on from, in the same way: see `attndsl.running.state`."""
         ...
 
     def load_state(self, state: Mapping[str, Array]) -> None:

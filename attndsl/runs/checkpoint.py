@@ -15,7 +15,7 @@ from attndsl.running.state import parameters_in
 from attndsl.runs.record import CHECKPOINTS, WEIGHTS
 from attndsl.storage.deferred import Deferred
 from attndsl.storage.refusals import file_errors
-from attndsl.storage.safetensors import TensorFile, write_tensors
+from attndsl.storage.safetensors import TensorFile, in_files, write_tensors
 from attndsl.storage.whole import remove_partial
 
 KEEP = 2
@@ -58,6 +58,12 @@ def save_checkpoint(run: Path, step: int, state: Mapping[str, Array], keep: int 
         for _, old in list_checkpoints(run)[:-keep]:
             old.unlink(missing_ok=True)
     return path
+
+
+def hand_over(tensors: Mapping[str, Array]) -> None:
+    """What the other processes do while one writes tensors of which each has a part."""
+    for name in in_files(tensors):
+        tensors[name]
 
 
 def list_checkpoints(run: Path) -> list[tuple[int, Path]]:

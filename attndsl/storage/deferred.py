@@ -21,6 +21,17 @@ class Deferred(Mapping[str, "Array"]):
         self.stated = stated
         self._make, self._through = make, through
 
+    @classmethod
+    def of(cls, shapes: Mapping[str, tuple[int, ...]], dtype: object, make: Callable[[str], Array]) -> Deferred:
+        """Those of these shapes, all of one dtype."""
+        return cls({name: stating(shape, dtype) for name, shape in shapes.items()}, make)
+
+    @classmethod
+    def joined(cls, *parts: Mapping[str, Array]) -> Deferred:
+        """Those of all `parts`, which have none in common."""
+        place = {name: part for part in parts for name in part}
+        return cls({name: array for part in parts for name, array in stated(part).items()}, lambda n: place[n][n])
+
     def __getitem__(self, name: str) -> Array:
         if name not in self.stated:
             raise KeyError(name)

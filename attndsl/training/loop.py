@@ -17,7 +17,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.lazy import np
 from attndsl.objectives.metrics import Metric
 from attndsl.records import dataclass, field
-from attndsl.runs.checkpoint import save_checkpoint, save_tensors
+from attndsl.runs.checkpoint import hand_over, save_checkpoint, save_tensors
 from attndsl.runs.curve import loss_curve
 from attndsl.runs.lock import locked
 from attndsl.runs.log import Line, LogForm, NoLog, RunLog
@@ -201,9 +201,10 @@ def run_session(session: Session, console: Console) -> Outcome:
                         write_text(session.run / CURVE, _curve(session, progress))
                 if last or stop or (recipe.checkpoint and step % recipe.checkpoint == 0):
                     _require_finite(session, step)
-                    state = trainer.state()
                     if writes:
-                        save_checkpoint(session.run, step, state)
+                        save_checkpoint(session.run, step, trainer.state())
+                    else:
+                        hand_over(trainer.state())
                     speed.pause()
                 if stop and not last:
                     interrupted = True
@@ -225,6 +226,8 @@ def run_session(session: Session, console: Console) -> Outcome:
     weights, parameters = session.run / WEIGHTS, trainer.parameters()
     if writes:
         save_tensors(weights, parameters, format="attndsl weights", step=step, model=session.graph.name)
+    else:
+        hand_over(parameters)
     metrics = measure(session, progress.held_out)
     if writes:
         facts = {name: value for name, value in open_record(session.run).facts.items() if name != "format"}

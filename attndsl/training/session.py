@@ -24,7 +24,7 @@ from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
 from attndsl.running.processes import ALONE, Processes
 from attndsl.running.trainer import Trainer
-from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
+from attndsl.runs.checkpoint import hand_over, newest_checkpoint, save_checkpoint
 from attndsl.runs.codebook import accompany, keep_companion
 from attndsl.runs.log import Line, cut_log
 from attndsl.runs.record import SPEC, copy_spec, is_run, open_record, write_record
@@ -106,6 +106,8 @@ def begin(
         processes=processes,
     )  # fmt: skip
     if not processes.is_first:
+        if weights is not None:
+            hand_over(trainer.state())
         return session
     # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
     with file_errors("create", out), new_folder(out) as staging:

@@ -17,8 +17,9 @@ from attndsl.running.carrying import CarriedStates
 from attndsl.running.decay import decaying
 from attndsl.running.joining import JoinedBatches
 from attndsl.running.parameters import shared_shapes
-from attndsl.running.state import check_state, kept_shapes, parameters_in
+from attndsl.running.state import check_state, kept_shapes, parameters_in, whole_state
 from attndsl.running.trainer import StepResult, Training, processor_threads
+from attndsl.storage.deferred import Deferred
 
 Array = np.ndarray[Any, Any]
 
@@ -123,14 +124,17 @@ class NumpyTrainer:
     def finite(self) -> bool:
         return all(bool(np.isfinite(value).all()) for value in self.values.values())
 
-    def parameters(self) -> dict[str, Array]:
-        return {address: value.copy() for address, value in self.values.items()} | self.carried.shared_arrays()
+    def parameters(self) -> Deferred:
+        values = Deferred(self.values, lambda address: self.values[address].copy())
+        return Deferred.joined(values, self.carried.shared_arrays())
 
-    def state(self) -> dict[str, Array]:
-        state = {f"parameters/{address}": value for address, value in self.parameters().items()}
-        for address, kept in self.kept.items():
-            state |= {f"optimizer/{name}/{address}": array.copy() for name, array in kept.items()}
-        return state | self.carried.row_arrays() | {"updates": np.array(self.updates, dtype=np.int64)}
+    def state(self) -> Deferred:
+        def kept(address: str, name: str) -> Array:
+            return self.kept[address][name].copy()
+
+        return whole_state(
+            self.parameters(), self.kept, kept, self.carried.row_arrays(), updates=np.array(self.updates, np.int64)
+        )
 
     def load_state(self, state: Mapping[str, Array]) -> None:
         optimized = kept_shapes(self.recipe.optimizer, self.shapes, self.frozen)

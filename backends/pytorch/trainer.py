@@ -24,8 +24,9 @@ from attndsl.running.decay import decaying
 from attndsl.running.initial import initial_parameters
 from attndsl.running.joining import JoinedBatches
 from attndsl.running.parameters import parameter_shapes, shared_shapes
-from attndsl.running.state import check_state, kept_shapes, parameters_in
+from attndsl.running.state import check_state, kept_shapes, parameters_in, whole_state
 from attndsl.running.trainer import StepResult, Training, parameter_infos
+from attndsl.storage.deferred import Deferred, stating
 
 Array = np.ndarray[Any, Any]
 
@@ -230,37 +231,42 @@ class TorchTrainer:
         flags = [value.isfinite().all() for value in self.values.values()]
         return not self.part.any(bool(flags) and not torch.stack(flags).all())  # together: one wait for the device
 
-    def parameters(self) -> dict[str, Array]:
-        own = {**self.values, **self.carried.shared_arrays()}
-        return {address: self.part.whole(value, address) for address, value in own.items()}
+    def parameters(self) -> Deferred:
+        def whole(address: str) -> Array:
+            return self.part.whole(self.values[address], address)
+
+        shared = {address: self.part.whole(value, address) for address, value in self.carried.shared_arrays().items()}
+        return Deferred.joined(Deferred.of(self.shapes, self.program.dtype, whole), shared)
 
     def _axes(self, address: str) -> list[tuple[str, tuple[int, ...]]]:
         """Along which axes of a parameter is what is kept beside it, by name."""
         return list(self.recipe.optimizer.keeps(tuple(range(len(self.shapes[address])))).items())
 
-    def state(self) -> dict[str, Array]:
-        state = {f"parameters/{address}": array for address, array in self.parameters().items()}
-        for address, kept in self.kept.items():
-            for name, axes in self._axes(address):
-                state[f"optimizer/{name}/{address}"] = self.part.whole(kept[name], address, axes)
-        for name, array in self.carried.row_arrays().items():
-            state[name] = self.part.whole(array, name.split("/", 2)[2])
-        state["updates"] = np.array(self.updates, dtype=np.int64)
+    def state(self) -> Deferred:
+        def kept(address: str, name: str) -> Array:
+            return self.part.whole(self.kept[address][name], address, dict(self._axes(address))[name])
+
+        shapes = kept_shapes(self.recipe.optimizer, self.shapes, self.frozen)
+        known = {
+            address: {name: stating(shape, self.program.dtype) for name, shape in some.items()}
+            for address, some in shapes.items()
+        }
+        own = self.carried.row_arrays()
+        rows = {name: self.part.whole(array, name.split("/", 2)[2]) for name, array in own.items()}
+        others = {"updates": np.array(self.updates, dtype=np.int64)}
         if self.precision == "float16":
-            state["scale"] = np.array([self.scale, self.held], dtype=np.float64)
-        return state
+            others["scale"] = np.array([self.scale, self.held], dtype=np.float64)
+        return whole_state(self.parameters(), known, kept, rows, **others)
 
     def load_state(self, state: Mapping[str, Array]) -> None:
         optimized = kept_shapes(self.recipe.optimizer, self.shapes, self.frozen)
         shared = shared_shapes(self.joined.graph)  # what is written is the whole of each
         check_state(state, self.shapes, optimized, shared)
         self.carried.check(state)
-        own = {
-            name: self.part.own(array, name.split("/", 2)[2]) if name.startswith(f"{ROWS}/") else array
-            for name, array in state.items()
-        }
+        rows = (name for name in state if name.startswith(f"{ROWS}/"))
+        own = {name: self.part.own(state[name], name.split("/", 2)[2]) for name in rows}
         read = parameters_in(state)
-        self.carried.load({**read, **{a: self.part.own(read[a], a) for a in shared if a in read}}, own)
+        self.carried.load({a: self.part.own(read[a], a) for a in shared if a in read}, own)
         self.updates = int(state["updates"])
         with torch.no_grad():
             for address, value in self.values.items():

@@ -295,7 +295,7 @@ def test_an_optimizer_is_added_in_one_place(spec: str) -> None:
 def test_a_state_that_does_not_fit_is_refused_whole(spec: str, backend: str) -> None:
     graph = load(spec)
     trainer = backends.find(backend).trainer(graph, read_recipe(None, hyperparameters_of(graph)))
-    before = trainer.state()
+    before = dict(trainer.state())
     wrong = {name: array + 1 for name, array in before.items()}
     for change, expected in (
         (lambda state: state.pop("parameters/wte.table"), KeyError),
@@ -345,7 +345,7 @@ def test_the_loss_scale_shrinks_until_nothing_overflows(spec: str) -> None:
     trainer.scale = 2.0**40
     tokens = (np.arange(400) % 61).astype(np.uint8)
     batch = NextToken(("tokens", "targets"), 4, recipe.length, recipe.seed).training(tokens, 0)
-    before = trainer.parameters()
+    before = dict(trainer.parameters())
     result = trainer.step([batch], 0)
     assert result.skipped
     assert trainer.scale == 2.0**39
