@@ -2,7 +2,7 @@
 
 --to huggingface DIR    a folder that `transformers` loads, by what the spec's weights section says; with the run's
                         tokenizer, where it reads text
---to safetensors FILE   one file with the parameters by their addresses (h.0.ln_1.scale)
+--to safetensors FILE   one file with the parameters by their addresses (h.0.ln_1.scale); with --shard-size a folder
 --to onnx FILE          one file of ONNX, for ONNX Runtime and others: the model in use, with dynamic axes by the names
                         of their sizes and the parameters by their addresses; with --incremental a graph that reads
                         a text on, whose states are inputs and, with `.next` behind their names, outputs
@@ -12,7 +12,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from attndsl.cli.arguments import Parser, Usage, add_sizes, path, positive
@@ -28,6 +30,15 @@ if TYPE_CHECKING:
 
 
 HUGGINGFACE, ONNX = "huggingface", "onnx"
+_UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+def size(text: str) -> int:
+    """Bytes, as `500MB` says them."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(|[kmgt]i?b)", text.strip(), re.IGNORECASE)
+    if found is None or (bytes := int(float(found[1]) * _UNITS[found[2].upper()])) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a size: 500MB and 2GB are")
+    return bytes
 
 
 def configure(parser: Parser) -> None:
@@ -40,6 +51,13 @@ def configure(parser: Parser) -> None:
         "--force",
         action="store_true",
         help="write into a folder that holds other files, or overwrite a file that is not an earlier export",
+    )
+    parser.add_argument(
+        "--shard-size",
+        metavar="SIZE",
+        type=size,
+        help="write several files with an index, of at most so many bytes (500MB, 2GB); without, a folder has one file "
+        "up to 5GB",
     )
     programs = parser.add_argument_group("of programs")
     programs.add_argument("--incremental", action="store_true", help="the graph that reads a text on, token by token")
@@ -55,12 +73,16 @@ def run(args: Any) -> int:
     from attndsl.elaborate import open_spec
     from attndsl.generation import load_run
     from attndsl.runs.record import open_record
-    from attndsl.weights import check_replaceable, export_huggingface, save_weights
+    from attndsl.storage.shards import LARGEST
+    from attndsl.weights import check_replaceable, export_huggingface, save_shards, save_weights
 
     _require_fitting(args)
     trained = load_run(args.run)
     left: tuple[str, ...] = ()
-    if args.to == "safetensors":
+    largest = args.shard_size or LARGEST
+    if args.to == "safetensors" and args.shard_size is not None:
+        save_shards(args.path, trained.weights, trained.graph, largest=largest, force=args.force)
+    elif args.to == "safetensors":
         target = checked(args.path)
         check_replaceable(target, force=args.force)
         save_weights(target, trained.weights, trained.graph)
@@ -74,6 +96,7 @@ def run(args: Any) -> int:
         left = export_huggingface(
             args.path, trained.graph, trained.weights, section,
             labels=labels, ids=_ids(trained), beside=_tokenizer(trained), force=args.force,
+            largest=largest,
         )  # fmt: skip
     size = f"{trained.graph.parameter_count:,} parameters"
     print(f"wrote {args.path}: {trained.graph.name}, {size}, after {trained.step:,} steps")
@@ -91,6 +114,7 @@ def _require_fitting(args: Any) -> None:
         ("--outputs", args.outputs is not None, (ONNX, *others)),
         ("--opset", args.opset is not None, (ONNX,)),
         ("--size", args.sizes, others),
+        ("--shard-size", args.shard_size is not None, (HUGGINGFACE, "safetensors")),
     ):
         if given and args.to not in kinds:
             raise Usage(f"`{option}` is for {listed([f'`--to {kind}`' for kind in kinds], 'and')}")

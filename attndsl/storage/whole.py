@@ -45,12 +45,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A folder to write into, which becomes the folder `path` all at once when the `with` ends well, and is dropped
-    otherwise; so is what a killed process had begun for the same `path`. Raises `OSError`, also where something is at
-    `path` by then that is not an empty folder."""
+    otherwise. Raises `OSError`, also where something is at `path` by then that is not an empty folder."""
+    target = Path(path)
+    with staged(target) as partial:
+        yield partial
+        sync_folder(partial)
+        if target.is_dir():
+            target.rmdir()  # which some systems do not replace
+        os.rename(partial, target)
+        sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """A new folder beside `target`, which is gone afterwards; so is what a killed process had begun
+    for the same `target`. Raises `OSError`."""
     import glob
     import shutil
 
-    target = Path(path)
     for begun in target.parent.glob(f".{glob.escape(_stem(target))}.*{PARTIAL}"):
         if not _is_running(begun.name.removesuffix(PARTIAL).rpartition(".")[2]):
             shutil.rmtree(begun, ignore_errors=True)
@@ -58,11 +70,6 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
         yield partial
-        sync_folder(partial)
-        if target.is_dir():
-            target.rmdir()  # which some systems do not replace
-        os.rename(partial, target)
-        sync_folder(target.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from attndsl.weights.check import check_section
     from attndsl.weights.config import config_settings
     from attndsl.weights.loading import check_arrays, load_weights, open_weights
-    from attndsl.weights.saving import check_replaceable, export_huggingface, save_weights
+    from attndsl.weights.saving import check_replaceable, export_huggingface, save_shards, save_weights
     from attndsl.weights.settings import settings_for
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "export_huggingface",
     "load_weights",
     "open_weights",
+    "save_shards",
     "save_weights",
     "settings_for",
 ]
@@ -41,7 +42,8 @@ __getattr__, __dir__ = lazily(
         "check_section": "check",
         "config_settings": "config",
         "check_arrays": "loading", "load_weights": "loading", "open_weights": "loading",
-        "check_replaceable": "saving", "export_huggingface": "saving", "save_weights": "saving",
+        "check_replaceable": "saving", "export_huggingface": "saving",
+        "save_shards": "saving", "save_weights": "saving",
         "settings_for": "settings",
     },
 )  # fmt: skip

@@ -4,47 +4,72 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.graph import Graph
 from attndsl.lazy import Array, np
+from attndsl.storage.deferred import Deferred, stated, stating
 from attndsl.storage.safetensors import TensorFile, write_tensors
-from attndsl.storage.whole import new_folder, place_of, replacing
+from attndsl.storage.shards import INDEX, LARGEST, WHOLE, published, write_shards
+from attndsl.storage.whole import PARTIAL, place_of, replacing
 from attndsl.syntax import tree
 from attndsl.values import hyperparameters_of, storable
 from attndsl.weights.check import require_config
 from attndsl.weights.loading import check_arrays
-from attndsl.weights.mapping import WeightMap
+from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, write_json
 from attndsl.weights.solving import published_config
+from attndsl.weights.sources import WeightsSource
 from attndsl.weights.stacks import reading
 from attndsl.weights.wording import unwritable
 
-EXPORTED = ("config.json", "model.safetensors")
 EXPORTER = {"format": "pt", "exported_by": FORMAT}
 
 
 def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, Array], graph: Graph) -> None:
-    """Write parameters under our addresses, all or nothing, with the model's name and hyperparameters.
+    """Write parameters under our addresses to one file, all or nothing, with the model's name and hyperparameters.
 
     `arrays` must be exactly the graph's parameters (E0605 to E0608); E0612 where the file cannot be written."""
     check_arrays(arrays, graph)
+    try:
+        write_tensors(path, arrays, _facts(graph))
+    except OSError as problem:
+        raise unwritable(path, problem) from None
+
+
+def save_shards(
+    directory: str | os.PathLike[str],
+    arrays: Mapping[str, Array],
+    graph: Graph,
+    *,
+    largest: int = LARGEST,
+    force: bool = False,
+) -> None:
+    """The same in a folder, in as many files as it takes that none has more than `largest` bytes
+    (`attndsl.storage.shards`). One that has anything else in it than an earlier export is refused (E0612), unless
+    `force` is set."""
+    target = Path(directory)
+    check_arrays(arrays, graph)
+    earlier = _replaceable(target, force)
+    try:
+        with published(target, earlier) as place:
+            write_shards(place, arrays, _facts(graph), largest)
+    except OSError as problem:
+        raise unwritable(target, problem) from None
+
+
+def _facts(graph: Graph) -> dict[str, str]:
     settings = {name: storable(value) for name, value in graph.hyperparameters.items()}
-    metadata = {
+    return {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "model": graph.name,
         "variant": graph.variant or "",
         "hyperparameters": json.dumps(settings, sort_keys=True, ensure_ascii=False),
     }
-    try:
-        write_tensors(path, arrays, metadata)
-    except OSError as problem:
-        raise unwritable(path, problem) from None
 
 
 def is_saved(path: Path) -> bool:
@@ -75,8 +100,10 @@ def export_huggingface(
     ids: Mapping[str, int | None] | None = None,
     beside: Mapping[str, str] | None = None,
     force: bool = False,
+    largest: int = LARGEST,
 ) -> tuple[str, ...]:
-    """Write `config.json` and `model.safetensors` under the published names, so that `transformers` loads them.
+    """Write `config.json` and `model.safetensors`, or shards of at most `largest` bytes with their index, under the
+    published names, so that `transformers` loads them.
     `labels` are the names of a classifier's classes, `ids` further keys of the configuration with tokens in them
     (`{"pad_token_id": 0}`), `beside` the texts of further files by name, such as `tokenizer.json`. Gives the addresses
     of the states in `arrays` that no line of the section writes: what training made of them is not in the folder.
@@ -95,38 +122,79 @@ def export_huggingface(
     items = [item for item in given if not any(address in fresh for address, _ in item.form.leaves())]
     names = [item.full_name(True) for item in items]
     config = {**published_config(section, hyperparameters_of(graph), labels, names), **(ids or {})}
-    _check_target(target, force)
-    published: dict[str, Array] = {}
-    read = reading(graph, arrays)
-    for item in items:
-        array = item.form.evaluate(lambda address: arrays[address] if address in arrays else read(address))
-        published[item.full_name(True)] = array if item.is_first else np.zeros_like(array)
-    dtypes = {np.dtype(array.dtype).name for array in published.values()}
-    config["torch_dtype"] = max(dtypes, default="float32", key=lambda name: np.dtype(name).itemsize)
-    _write_folder(target, config, published, beside or {})
+    earlier = _replaceable(target, force)
+    tensors = _published(items, graph, arrays)
+    dtypes = {array.dtype for array in tensors.stated.values()}
+    config["torch_dtype"] = max(dtypes, default=np.dtype("f4"), key=lambda dtype: dtype.itemsize).name
+    metadata = EXPORTER | ({"beside": "/".join(beside)} if beside else {})
+    try:
+        with published(target, earlier) as place:
+            write_shards(place, tensors, metadata, largest)
+            for name, text in {**(beside or {}), "config.json": write_json(config).decode("utf-8")}.items():
+                with replacing(place / name) as stream:
+                    stream.write(text.encode("utf-8"))
+    except OSError as problem:
+        raise unwritable(target, problem) from None
     written = {address for item in items for address, _ in item.form.leaves()}
     kept = [(info.address, arrays.keys() & set(info.addresses())) for info in graph.shared_states]
     return tuple(address for address, found in kept if found - written)
 
 
-def _check_target(target: Path, force: bool) -> None:
+def _published(items: Sequence[Item], graph: Graph, arrays: Mapping[str, Array]) -> Deferred:
+    """The tensors of these items by their names, made of the parameters as they are asked for."""
+    read, known = reading(graph, arrays), stated(arrays)
+    stand = reading(graph, known)
+    by_name = {item.full_name(True): item for item in items}
+
+    def dtype(item: Item) -> Any:
+        leaves = [(known[a] if a in known else stand(a)).dtype for a, _ in item.form.leaves()]
+        return np.result_type(*leaves) if leaves else item.form.evaluate(read).dtype
+
+    def made(name: str) -> Array:
+        item = by_name[name]
+        if not item.is_first:
+            return np.zeros(item.form.shape, tensors.stated[name].dtype)
+        return item.form.evaluate(lambda address: arrays[address] if address in known else read(address))
+
+    tensors = Deferred({name: stating(item.form.shape, dtype(item)) for name, item in by_name.items()}, made)
+    return tensors
+
+
+def _replaceable(target: Path, force: bool) -> Collection[str]:
+    """The names of the files in a folder that an earlier export wrote; E0612 where it has others, unless `force` is
+    set."""
     try:
         if target.exists() and not target.is_dir():
             help = f"name a folder, or `--to safetensors {target}` for one file"
             raise error("E0612", f"{target} is a file: an export is a folder", help=help)
-        present = {p.name for p in target.iterdir()} if target.is_dir() else set()
+        present = {p.name for p in target.iterdir() if not p.name.endswith(PARTIAL)} if target.is_dir() else set()
     except OSError as problem:
         raise unwritable(target, problem) from None
-    published = _metadata(target / "model.safetensors") if "model.safetensors" in present else {}
-    ours = {*EXPORTED, *_beside(published)}
-    if force or not present or (present <= ours and published.get("exported_by") == FORMAT):
-        return
+    earlier = _earlier(target) if present else {}
+    if force or present <= earlier.keys():
+        return earlier
     shown = ", ".join(sorted(present)[:4]) + (", …" if len(present) > 4 else "")
     raise error(
         "E0612",
         f"{target} is not empty, and not an earlier export: it has {shown}",
         help="name another folder, or `--force` to replace the weights and config.json in this one",
     )
+
+
+def _earlier(target: Path) -> dict[str, None]:
+    """The names of the files that an earlier export wrote into a folder, the ones beside its weights too; none where it
+    has other weights."""
+    try:
+        with WeightsSource(target) as source:
+            files, metadata = [file.path.name for file in source.files], source.metadata
+    except AttnError:
+        return {}
+    if FORMAT not in (metadata.get("exported_by"), metadata.get("format")):
+        return {}
+    names = [*files, *([INDEX] if files != [WHOLE] else [])]
+    if "exported_by" in metadata:
+        names += ["config.json", *filter(None, metadata.get("beside", "").split("/"))]
+    return dict.fromkeys(names)
 
 
 def _metadata(path: Path) -> Mapping[str, str]:
@@ -136,31 +204,3 @@ def _metadata(path: Path) -> Mapping[str, str]:
             return file.metadata
     except AttnError:
         return {}
-
-
-def _beside(metadata: Mapping[str, str]) -> list[str]:
-    """The names of the files that an earlier export wrote beside its weights."""
-    return [name for name in metadata.get("beside", "").split("/") if name]
-
-
-def _write_folder(
-    target: Path, config: Mapping[str, Any], published: Mapping[str, Array], beside: Mapping[str, str]
-) -> None:
-    """A new folder appears whole; in one that exists each file is replaced whole, the weights first. They say what
-    came with them, so that it goes with them."""
-    try:
-        fresh = not target.is_dir() or not any(target.iterdir())
-        with new_folder(target) if fresh else nullcontext(target) as place:
-            earlier = [] if fresh else _beside(_metadata(place / "model.safetensors"))
-            extra = {"beside": "/".join(beside)} if beside else {}
-            write_tensors(place / "model.safetensors", published, EXPORTER | extra)
-            for name, text in beside.items():
-                with replacing(place / name) as stream:
-                    stream.write(text.encode("utf-8"))
-            for name in earlier:
-                if name not in beside:  # it is another model's now
-                    (place / name).unlink(missing_ok=True)
-            with replacing(place / "config.json") as stream:
-                stream.write(write_json(config))
-    except OSError as problem:
-        raise unwritable(target, problem) from None

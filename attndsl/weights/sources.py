@@ -10,9 +10,9 @@ from typing import Any
 from attndsl.diagnostics import did_you_mean, error, first_of, quoted
 from attndsl.lazy import Array
 from attndsl.storage.safetensors import TensorEntry, TensorFile, parse_json, pickled, unreadable
+from attndsl.storage.shards import INDEX, WHOLE
 
-INDEX = "model.safetensors.index.json"
-NAMES = ("model.safetensors", "weights.safetensors")
+NAMES = (WHOLE, "weights.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LARGEST_JSON = 50_000_000
 DOWNLOAD = "download the folder again, or write it again with `save_pretrained`"
@@ -72,7 +72,9 @@ class WeightsSource:
 
     @property
     def metadata(self) -> dict[str, str]:
-        return self.files[0].metadata if len(self.files) == 1 else {}
+        """What all files say of themselves."""
+        first, *others = self.files
+        return first.metadata if all(file.metadata == first.metadata for file in others) else {}
 
     @property
     def names(self) -> list[str]:

@@ -100,8 +100,10 @@ def test_the_layout_of_the_hubs_own_file(tmp_path: Path) -> None:
     assert all(np.array_equal(loaded[n], right[n]) for n in right)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_an_export_is_loaded_with_nothing_missing_and_gives_the_same_logits(tmp_path: Path, shape: str) -> None:
+@pytest.mark.parametrize(("shape", "largest"), [*((shape, 10**9) for shape in SHAPES), ("small", 1000)])
+def test_an_export_is_loaded_with_nothing_missing_and_gives_the_same_logits(
+    tmp_path: Path, shape: str, largest: int
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -109,7 +111,9 @@ def test_an_export_is_loaded_with_nothing_missing_and_gives_the_same_logits(tmp_
     model.save_pretrained(tmp_path / "theirs")
     settings = settings_for(tmp_path / "theirs", [SECTION])
     graph = gpt2_graph(**settings)
-    export_huggingface(tmp_path / "ours", graph, load_weights(tmp_path / "theirs", graph, [SECTION]), SECTION)
+    read = load_weights(tmp_path / "theirs", graph, [SECTION])
+    export_huggingface(tmp_path / "ours", graph, read, SECTION, largest=largest)
+    assert (tmp_path / "ours" / "model.safetensors.index.json").exists() == (largest == 1000)
     back, info = AutoModelForCausalLM.from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert type(back) is type(model)
     assert not any(info.values()), info
