@@ -78,6 +78,20 @@ def test_an_exported_run_starts_with_its_own_token(attndsl: Any, dates: Runs) ->
     assert ours == run.tokenizer.decode(said, skip_special=True)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--to", "huggingface", "--shard-size", "big"), "`big` is not a size: 500MB and 2GB are"),
+        (("--to", "huggingface", "--shard-size", "0GB"), "`0GB` is not a size"),
+        (("--to", "onnx", "--shard-size", "2GB"), "`--shard-size` is for `--to huggingface` and `--to safetensors`"),
+    ],
+)
+def test_shard_sizes_that_make_no_sense(attndsl: Any, words: tuple[str, ...], said: str) -> None:
+    done = attndsl("export", "run", "out", *words)
+    assert done.code != 0
+    assert said in done.err
+
+
 @pytest.mark.oracle
 @pytest.mark.torch
 @pytest.mark.parametrize("tokenizer", ["bytes", "bpe:270"])
@@ -97,7 +111,10 @@ def test_an_exported_run_of_gpt_nano_writes_what_the_run_writes(
         "train", "gpt_nano", "--data", "book.txt", "--out", "run", "--steps", "2", *sizes, *SMALL[:4], *SMALL[-2:]
     )
     assert done.code == 0, done.err
-    assert attndsl("export", "run", "--to", "huggingface", "hf").code == 0
+    assert attndsl("export", "run", "--to", "huggingface", "hf", "--shard-size", "10KB").code == 0
+    assert len(list(Path("hf").glob("model-*.safetensors"))) > 2
+    assert attndsl("export", "run", "--to", "safetensors", "own", "--shard-size", "10KB").code == 0
+    assert attndsl("compare", "gpt_nano", "--weights", "own").code == 0
     model, reader = AutoModelForCausalLM.from_pretrained("hf"), AutoTokenizer.from_pretrained("hf")
     prompt = "löng words"
     row = torch.tensor([reader(prompt)["input_ids"]])
