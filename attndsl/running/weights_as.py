@@ -19,6 +19,7 @@ from attndsl.ops.products import GroupedDot
 
 BFLOAT16, INT8 = "bfloat16", "int8"
 WEIGHTS_AS = (FLOAT32, BFLOAT16, INT8)
+_AT_ONCE = 2**20  # numbers
 
 
 def require_known(kind: str) -> None:
@@ -63,10 +64,14 @@ def int8(array: Array, summed: tuple[int, ...]) -> tuple[Array, Array]:
     axes of length 1 where the product sums. A channel of zeros, or next to
     zeros, has the scale 1."""
     array = np.asarray(array, np.float32)
-    largest = np.abs(array).max(axis=summed, keepdims=True, initial=0)
-    scale = bfloat16(largest / 127)
+    highest, lowest = (of(axis=summed, keepdims=True, initial=0) for of in (array.max, array.min))
+    scale = bfloat16(np.maximum(highest, -lowest) / 127)
     scale[scale == 0] = 1
-    found: Array = np.clip(np.rint(array / scale), -127, 127).astype(np.int8)
+    found = np.empty(array.shape, np.int8)
+    rows = max(1, _AT_ONCE // max(1, array[:1].size))
+    for start in range(0, len(array), rows):  # nothing but the result is as large as the matrix
+        part = slice(start, start + rows)
+        found[part] = np.clip(np.rint(array[part] / (scale if len(scale) == 1 else scale[part])), -127, 127)
     return found, scale
 
 

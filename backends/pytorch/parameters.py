@@ -49,10 +49,14 @@ class Parameters:
         for address, array in pairs:
             if address not in named:
                 continue
-            with torch.no_grad():
-                named[address].copy_(to_tensor(np.asarray(array), shared=True))
             self.finite &= bool(np.isfinite(array).all())
-            self._keep(address, named.pop(address), summed, address in kept)
+            value = named.pop(address)
+            if address in kept and self._keep(address, array, summed[address]):
+                continue
+            with torch.no_grad():
+                value.copy_(to_tensor(np.asarray(array), shared=True))
+            if address in summed:
+                self._round(value, summed[address])
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Set all, and keep them as they were kept."""
@@ -65,21 +69,27 @@ class Parameters:
         self.unstore()
         self.kind = kind
         summed, kept = self._kept_as(kind)
-        for address, value in list(self.module.named_parameters()):
-            self._keep(address, value, summed, address in kept)
+        named = dict(self.module.named_parameters())
+        for address in summed:
+            value = named.pop(address)
+            if address not in kept or not self._keep(address, to_array(value), summed[address]):
+                self._round(value, summed[address])
 
-    def _keep(self, address: str, value: Any, summed: Mapping[str, tuple[int, ...]], as_matrix: bool) -> None:
-        """Keep one as `kind` says."""
-        if self.kind is None or address not in summed or (self.kind == FLOAT32 and not as_matrix):
-            return
-        array = to_array(value)
-        matrix = stored(self.kind, array, summed[address], self.device) if as_matrix else None
+    def _keep(self, address: str, array: Array, summed: tuple[int, ...]) -> bool:
+        """Whether a matrix can be kept as `kind` says; then it is."""
+        assert self.kind is not None
+        with np.errstate(over="ignore"):
+            matrix = stored(self.kind, np.asarray(array, np.float32), summed, self.device)
         if matrix is not None:
             self.stored[address] = matrix
             put(self.module, address, matrix)
-        elif self.kind != FLOAT32:
+        return matrix is not None
+
+    def _round(self, value: Any, summed: tuple[int, ...]) -> None:
+        """Round a matrix that stays a tensor to what `kind` holds."""
+        if self.kind not in (None, FLOAT32):
             with torch.no_grad():
-                value.copy_(to_tensor(rounded(array, summed[address], self.kind), shared=True))
+                value.copy_(to_tensor(rounded(to_array(value), summed, self.kind), shared=True))
 
     def unstore(self) -> None:
         """Make parameters of the matrices again."""
