@@ -149,9 +149,10 @@ def parameter_bytes(graph: Graph, dtype: str = "float32") -> int:
 
 
 def require_memory(graph: Graph, dtype: str, copies: float = 1) -> None:
-    """Raises E0806 where `copies` copies of the parameters (training needs gradients and moments too) cannot fit."""
+    """Raises E0806 where `copies` copies of the parameters (training needs gradients and moments too) cannot fit; with
+    0, where not even their names can."""
     beside = BOOKKEEPING * sum(info.copies for info in graph.parameters)
-    needed, there = int((parameter_bytes(graph, dtype) + beside) * copies), machine_bytes()
+    needed, there = int(parameter_bytes(graph, dtype) * copies + beside * max(copies, 1)), machine_bytes()
     if there is None or needed <= there:
         return
     raise does_not_fit(graph, dtype, needed, there, copies)

@@ -58,7 +58,7 @@ def adapt_weights(
     those alone, count as missing. Raises E0607 for any other difference of shape, E0609 where there is nothing in
     common, and for the rest what `load_weights` raises of files, dtypes and copies.
     """
-    require_memory(graph, "float32")
+    require_memory(graph, "float32", copies=0)
     source = WeightsSource(path)
     try:
         reader = reader_of(source, graph, sections)

@@ -39,7 +39,7 @@ def open_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[
     """
     source = WeightsSource(path)
     try:
-        require_memory(graph, "float32")  # before every parameter is named, of which a `config.json` may ask for 10^9
+        require_memory(graph, "float32", copies=0)  # a `config.json` may ask for 10^9 parameters, which are named next
         reader = reader_of(source, graph, sections)
         reader.check()
         return told_if_not_finite(reader.read(), path)
@@ -50,6 +50,7 @@ def open_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[
 
 def load_weights(path: str | os.PathLike[str], graph: Graph, sections: Sequence[tree.Weights] = ()) -> dict[str, Array]:
     """The same, all of them in memory; raises what `open_weights` raises."""
+    require_memory(graph, "float32")
     opened = open_weights(path, graph, sections)
     found = dict(opened.items())
     return {address: found[address] for address in opened}

@@ -27,7 +27,7 @@ from attndsl.running.program import Results
 from attndsl.running.rounds import require_rounds
 from attndsl.running.slots import chosen, in_use, kept
 from attndsl.running.states import empty_stacks, shared_stacks, with_states
-from attndsl.running.weights_as import require_known
+from attndsl.running.weights_as import BFLOAT16, INT8, require_known
 
 if TYPE_CHECKING:
     from attndsl.running.program import Array
@@ -74,7 +74,9 @@ class TorchProgram:
         self.torch_dtype = getattr(torch, dtype)
         self.device = torch.device(device)
         if self.device.type == "cpu":
-            require_memory(graph, dtype)
+            require_memory(
+                graph, BFLOAT16 if weights_as in (BFLOAT16, INT8) and dtype == FLOAT32 and not compile else dtype
+            )
         require_rounds(graph)
         self._compile = compile
         self._recompute, self._block, self._sdpa, self._products, self._mesh = recompute, block, sdpa, products, mesh
