@@ -20,7 +20,7 @@ from attndsl.running.program import Program
 from attndsl.runs.checkpoint import furthest_parameters, save_tensors
 from attndsl.runs.record import SPEC, WEIGHTS, open_record, write_record
 from attndsl.storage.refusals import file_errors
-from attndsl.weights.wording import told_if_not_finite
+from attndsl.weights.not_finite import told_if_not_finite
 
 if TYPE_CHECKING:
     import numpy

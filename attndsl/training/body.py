@@ -67,7 +67,7 @@ class TrainedBody:
         if self.path is None:
             return None
         from attndsl.weights.adapting import adapt_arrays, adapt_weights
-        from attndsl.weights.wording import told_if_not_finite
+        from attndsl.weights.not_finite import told_if_not_finite
 
         assert self.spec is not None
         if is_run(self.path):

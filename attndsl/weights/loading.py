@@ -18,10 +18,11 @@ from attndsl.weights.filling import Filler, as_float, filled, owned
 from attndsl.weights.lacking import LackingLayer, lacking_layers, no_repeated_layer, require_layers
 from attndsl.weights.lines import MapLine
 from attndsl.weights.mapping import Item, WeightMap
+from attndsl.weights.not_finite import told_if_not_finite
 from attndsl.weights.settings import check_settings
 from attndsl.weights.sources import WeightsSource
 from attndsl.weights.stacks import parts_of
-from attndsl.weights.wording import several, told_if_not_finite
+from attndsl.weights.wording import several
 
 Mistakes = list[tuple[str, AttnError]]
 
