@@ -47,8 +47,8 @@ Again = Callable[[Mapping[str, int]], "Graph"]
 """A model with other sizes, all of which are given."""
 
 
-class Given(TypedDict):
-    """What a program is made with."""
+class ProgramArguments(TypedDict):
+    """What `make_program` is given beside the graph."""
 
     dtype: str
     device: str
@@ -135,7 +135,7 @@ class Backend:
         (`attndsl.running.initial.initial_parameters`)."""
         raise NotImplementedError(type(self).__name__)
 
-    def make_stored(self, graph: Graph, weights_as: str, **given: Unpack[Given]) -> Program:
+    def make_stored(self, graph: Graph, weights_as: str, **given: Unpack[ProgramArguments]) -> Program:
         """A program whose matrices are kept as `weights_as` (`Program.store`)."""
         program = self.make_program(graph, **given)
         program.store(weights_as)
@@ -229,7 +229,13 @@ class Backend:
         bits (`attndsl.running.weights_as`). Raises E0806 (parameters that do not fit into memory), E0807 (parameters of
         another model), E0810 to E0812 (see `require`)."""
         place = self.require(dtype=dtype, device=device, compile=compile)
-        given: Given = {"dtype": dtype, "device": place, "parameters": parameters, "seed": seed, "compile": compile}
+        given: ProgramArguments = {
+            "dtype": dtype,
+            "device": place,
+            "parameters": parameters,
+            "seed": seed,
+            "compile": compile,
+        }
         if weights_as is None:
             return self.make_program(graph, **given)
         return self.make_stored(graph, weights_as, **given)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from attndsl.diagnostics import error
 from attndsl.lazy import Array
-from attndsl.running.backends import Again, Backend, Emitted, Exporter, Given
+from attndsl.running.backends import Again, Backend, Emitted, Exporter, ProgramArguments
 from attndsl.running.ways import ATTENTION, LOSS, QUERY_BLOCKS, Way
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class PyTorch(Backend):
 
         return TorchProgram(graph, dtype=dtype, device=device, parameters=parameters, seed=seed, compile=compile)
 
-    def make_stored(self, graph: Graph, weights_as: str, **given: Unpack[Given]) -> TorchProgram:
+    def make_stored(self, graph: Graph, weights_as: str, **given: Unpack[ProgramArguments]) -> TorchProgram:
         from attndsl.backends.pytorch.program import TorchProgram
 
         return TorchProgram(graph, weights_as=weights_as, **given)

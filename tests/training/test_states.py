@@ -234,7 +234,7 @@ def test_a_resumed_run_keeps_its_rows(spec, text, tmp_path):
 def test_a_checkpoint_with_other_states_is_refused(spec, text, tmp_path, change, message):
     run(spec, text, tmp_path / "run", "numpy")
     path = list_checkpoints(tmp_path / "run")[-1][1]
-    save_checkpoint(tmp_path / "run", 7, change(load_checkpoint(path, 7).state))
+    save_checkpoint(tmp_path / "run", 7, change(dict(load_checkpoint(path, 7).state)))
     with pytest.raises(AttnError, match=message) as caught:
         train(resume=tmp_path / "run", settings={"steps": 9}, console=Silent())
     assert caught.value.diagnostics[0].code == "E0733"
