@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from attndsl.addresses import Box, Indices, covered, loops_of, rounds
 from attndsl.diagnostics import error
 from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
-from attndsl.inspection.kept import BYTES, KeptValues
+from attndsl.graph.kept import BYTES, KeptValues
 from attndsl.inspection.report import LayerReport, Report, Sharing, StateReport, Totals
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.ops import Parameter, Repeat, Scan

@@ -68,7 +68,7 @@ class DeviceEmitter:
     """Emits into the builder of a region, stamped with the place of the node at hand. `times` says how often that
     region runs in a forward pass."""
 
-    def __init__(self, mesh: Mesh, moves: list[Move], builder: Builder, times: Size) -> None:
+    def __init__(self, mesh: Mesh, moves: list[tuple[Value, Move]], builder: Builder, times: Size) -> None:
         self.mesh, self.moves, self.builder, self.times = mesh, moves, builder, times
 
     def stamp(self, node: Node) -> None:
@@ -109,9 +109,8 @@ class DeviceEmitter:
         site = self.builder.site or self.builder.span
 
         def note(name: str, *, in_backward: bool) -> None:
-            self.moves.append(
-                Move(name, op.on, axis, larger, self.times, in_backward, reason, self.builder.scope, site)
-            )
+            move = Move(name, op.on, axis, larger, self.times, in_backward, reason, self.builder.scope, site)
+            self.moves.append((result, move))
 
         if not isinstance(op, Vary | Shard):
             note(op.name, in_backward=False)

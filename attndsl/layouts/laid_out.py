@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attndsl.diagnostics import Diagnostic, error, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
 from attndsl.graph.initial import Initializer
+from attndsl.graph.kept import KeptValues
 from attndsl.layouts.choosing import RunnerUp
 from attndsl.layouts.classes import AxisClasses
 from attndsl.layouts.core import Layout, PlacementRule
@@ -110,9 +111,27 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     }
     return LaidOut(
         layout, whole, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs, rules,
-        walk.chooser.runners_up, tuple(walk.moves), found,
+        walk.chooser.runners_up, tuple(_moves(walk)), found,
         tuple(staged.loops.values()),
     )  # fmt: skip
+
+
+def _moves(walk: LayoutWalk) -> Iterator[Move]:
+    """The collectives, with those that gradients make again."""
+    kept = KeptValues(walk.graph.parameters)
+
+    def visit(region: Region) -> None:
+        for node in region.nodes:
+            kept.of(node)
+            for inner in node.regions:
+                kept.enter(inner, node)
+                visit(inner)
+
+    visit(walk.body)
+    for made, move in walk.moves:
+        yield move
+        if made in kept.made_again and not move.in_backward:
+            yield replace(move, in_backward=True, reason="for gradients, again")
 
 
 def _stored(info: ParameterInfo, wanted: WantedPlacements) -> Placement:

@@ -23,7 +23,7 @@ class ValueRequests:
     def __init__(self, graph: Graph, wanted: WantedPlacements) -> None:
         self.graph, self.wanted, self.mesh = graph, wanted, wanted.mesh
         self.facts = Facts(graph)
-        self.moves: list[Move] = []
+        self.moves: list[tuple[Value, Move]] = []  # with what they make
         self.placements: dict[Value, tuple[Placement, str]] = {}
         self.located: dict[Value, Located] = {}
 

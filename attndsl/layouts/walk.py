@@ -30,6 +30,7 @@ class LayoutWalk(ValueRequests):
         self.warnings: list[Diagnostic] = []
         self.chooser = ChannelChooser(wanted, self.facts, self.located)
         self.inputs: dict[str, Value] = {}
+        self.read: dict[tuple[str, Type, DeviceEmitter, Placement], Located] = {}  # parameters, in each body
         top = DeviceEmitter(self.mesh, self.moves, Builder(), ONE)
         for info in graph.inputs:
             placement = self.of_input(info.value)
@@ -88,12 +89,19 @@ class LayoutWalk(ValueRequests):
             self._operation(node, emitter)
 
     def _parameter(self, node: Node, op: Parameter, emitter: DeviceEmitter) -> None:
+        """All who read it in a body share what is gathered of it, where they want it to lie alike."""
         planned = self.wanted.of(node.output)
         stored = self.stored[op.address, op.type]
         own = (VARYING if isinstance(state, Rounds) else state for state in stored.states)
         stored = Placement(self.mesh, tuple(own))
+        place = op.address, op.type, emitter, planned
+        if place in self.read:
+            self.located[node.output] = self.read[place]
+            self.placements[node.output] = stored, "a parameter"
+            return
         local = emitter.emit(Parameter(op.address, stored.local(op.type)), names=node.output.names)
-        self.made(node.output, stored, local, emitter, "a parameter").planned = planned
+        self.read[place] = self.made(node.output, stored, local, emitter, "a parameter")
+        self.read[place].planned = planned
 
     def _of_stages(self, node: Node, op: AllReduce | AllGather, emitter: DeviceEmitter) -> None:
         """What comes out of layers in stages: summands, or the layers' parts. It is moved where it is read."""

@@ -140,6 +140,7 @@ class Op:
     differentiable: ClassVar[bool] = True
     keeps: ClassVar[tuple[int, ...] | None] = None  # what the gradient reads (see `kept`); None: everything
     view: ClassVar[bool] = False  # the result shares the first operand's memory
+    made_again: ClassVar[bool] = False  # the result is not kept: gradients that read it make it of the operand again
     draws: ClassVar[bool] = False  # random numbers, by the run's seed and step and its `site`
     free: ClassVar[bool] = False  # costs nothing to make again: it is known by what it is
     reads_parameters: ClassVar[bool] = False

@@ -136,9 +136,11 @@ class Vary(Collective):
 class AllGather(Collective):
     """The parts of all devices one behind the other: `local` becomes `whole`. Each device gets the gradient of its own
     part. Where they use the result differently (`varying`, a `Vary` that follows), the gradients are added up before
-    they are cut (a reduce-scatter)."""
+    they are cut (a reduce-scatter). Backwards it is gathered again, so that nothing but the part is kept: of parameters
+    this is what Rajbhandari et al. (2020, section 7.2.2) do, along a text Korthikanti et al. (2022, section 4.2.2)."""
 
     name = "all_gather"
+    made_again = True
     noun = "gathered"
     local: Axis
     whole: Axis

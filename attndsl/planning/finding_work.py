@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from attndsl.graph import Axis, Graph, Node, Region, Value
-from attndsl.inspection.kept import KeptValues
+from attndsl.graph.kept import KeptValues
 from attndsl.layouts import Layout
 from attndsl.layouts.classes import Place
 from attndsl.ops import Attention, Dot, GroupedDot, Parameter, Repeat, Scan, Take

@@ -24,12 +24,24 @@ def reduced_by_all(x: Tensor, on: str, kind: str = "sum") -> Tensor:
     dist.all_reduce(total, getattr(dist.ReduceOp, kind.upper()), group_along(on))
     return total.to(x.dtype)
 ''',
+    "summed_part": '''
+def summed_part(x: Tensor, on: str, dim: int) -> Tensor:
+    """This device's part of the sum of what the devices have, without a gradient."""
+    parts = torch.stack(x.detach().chunk(group_along(on).size(), dim))
+    if x.is_cuda:
+        total = torch.empty_like(parts[0])
+        dist.reduce_scatter(total, list(parts), group=group_along(on))
+        return total
+    found = torch.empty_like(parts)  # gloo would send the sums of all parts to all
+    dist.all_to_all_single(found, parts, group=group_along(on))
+    return found.sum(0, dtype=x.dtype)
+''',
     "gathered_from_all": '''
 def gathered_from_all(x: Tensor, on: str, dim: int) -> Tensor:
     """The parts of all devices one behind the other, without a gradient."""
-    parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(group_along(on).size())]
-    dist.all_gather(parts, x.detach().contiguous(), group_along(on))
-    return torch.cat(parts, dim)
+    parts = x.new_empty((group_along(on).size(), *x.shape))
+    dist.all_gather(list(parts), x.detach().contiguous(), group_along(on))
+    return parts.flatten(0, 1) if dim == 0 else torch.cat(parts.unbind(), dim)
 ''',
     "own_part": '''
 def own_part(x: Tensor, on: str, dim: int) -> Tensor:
@@ -87,6 +99,39 @@ class Vary(torch.autograd.Function):
 def vary(x: Tensor, on: str) -> Tensor:
     return Vary.apply(x, on)
 ''',
+    "Gathered": '''
+class Gathered:
+    """What has been gathered from all. Gradients do not keep it, unless it is a vector: those that read it gather it
+    again, once for all."""
+
+    def __init__(self, part: Tensor, on: str, dim: int) -> None:
+        self.part, self.place = part, (on, dim)
+        self.readers = self.waiting = 0
+        self.whole: Tensor | None = None
+
+    def again(self) -> Tensor:
+        """The whole, for one of its readers."""
+        if self.whole is None:
+            self.whole, self.waiting = gathered_from_all(self.part, *self.place), self.readers
+        whole, self.waiting = self.whole, self.waiting - 1
+        if self.waiting == 0:
+            self.whole = None
+        return whole
+
+
+def kept_part(x: Tensor) -> Tensor | tuple:
+    """What is kept of x for a gradient that reads it: all of it, unless it was gathered."""
+    gathered = getattr(x.untyped_storage(), "gathered", None)
+    if gathered is None:
+        return x
+    gathered.readers += 1
+    return gathered, x.size(), x.stride(), x.storage_offset()
+
+
+def gathered_again(kept: Tensor | tuple) -> Tensor:
+    """The x of which this was kept."""
+    return kept if isinstance(kept, Tensor) else kept[0].again().as_strided(*kept[1:])
+''',
     "all_gather": '''
 class AllGather(torch.autograd.Function):
     """The parts of all devices along `dim`; each gets the gradient of its own. Where the devices use the whole
@@ -99,12 +144,16 @@ class AllGather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        total = reduced_by_all(upstream, ctx.place[0]) if ctx.varying else upstream
-        return own_part(total, *ctx.place), None, None, None
+        if ctx.varying:
+            return summed_part(upstream, *ctx.place), None, None, None
+        return own_part(upstream, *ctx.place).clone(), None, None, None
 
 
 def all_gather(x: Tensor, on: str, dim: int, varying: bool = False) -> Tensor:
-    return AllGather.apply(x, on, dim, varying)
+    whole = AllGather.apply(x, on, dim, varying)
+    if whole.dim() > 1 and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        whole.untyped_storage().gathered = Gathered(x.detach(), on, dim)
+    return whole
 ''',
     "reduce_scatter": '''
 class ReduceScatter(torch.autograd.Function):
@@ -113,7 +162,7 @@ class ReduceScatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, on: str, dim: int) -> Tensor:
         ctx.place = on, dim
-        return own_part(reduced_by_all(x, on), on, dim)
+        return summed_part(x, on, dim)
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:

@@ -332,11 +332,10 @@ def add_product(total: Tensor, x: Tensor, y: Tensor) -> None:
 
 def kept_gradients(ctx, inputs, output) -> None:
     ctx.save_for_backward(*inputs[:6])
-    ctx.options, ctx.gradients = inputs[6:], output[1:]
+    ctx.share, ctx.options, ctx.gradients = inputs[4], inputs[6:], output[1:]
 
 
 def scaled_gradients(ctx, upstream: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-    x, matrix, target, bias, share, counted = ctx.saved_tensors
     gradients, ctx.gradients = ctx.gradients, None
     if gradients is None:  # backward once more: what there was belongs to those who asked first
         gradients = chunked_cross_entropy(*ctx.saved_tensors, *ctx.options)[1:]
@@ -344,7 +343,7 @@ def scaled_gradients(ctx, upstream: Tensor, *_: Tensor) -> tuple[Tensor | None, 
     of_x, of_matrix, of_bias = (
         each.mul_(upstream) if wanted else None for each, wanted in zip(found, ctx.options[3:], strict=True)
     )
-    of_share = (lost * upstream).to(share.dtype) if ctx.needs_input_grad[4] else None
+    of_share = (lost * upstream).to(ctx.share.dtype) if ctx.needs_input_grad[4] else None
     return of_x, of_matrix, None, of_bias, of_share, None, *[None] * len(ctx.options)
 
 

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
     from attndsl.backends.pytorch.source import File
 
 
+GATHERED_AGAIN = """
+    def __call__(self, *given, **named):
+        with torch.autograd.graph.saved_tensors_hooks(kept_part, gathered_again):
+            return super().__call__(*given, **named)
+"""
+"""How a model is called that gathers what is divided."""
+
+
 @dataclass(eq=False)
 class WrittenModel:
     lines: list[Line]
@@ -146,6 +154,8 @@ def write_model(file: File) -> WrittenModel:
     lines += [Line(f'    """{_summary(file)}"""'), Line("")]
     if assignments:
         lines += [*_init([*file.kept_sizes(sizes), *assignments], defaults), Line("")]
+    if "all_gather" in file.helpers:
+        lines += [*map(Line, GATHERED_AGAIN.strip("\n").split("\n")), Line("")]
     lines += [Line(text) for text in wrapped(head, 1)]
     lines += [Line(text) for text in _docstring(file, arguments)]
     if taken:

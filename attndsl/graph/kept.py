@@ -2,8 +2,9 @@
 
 Each operation's gradient reads some of its operands again, or its own result (`Op.kept`); those values stay in memory
 until the backward pass reaches them. That is said of each primitive as it stands in the graph: nothing is fused,
-nothing recomputed. Values that only rename, reorder or cut another one share its memory (`Op.view`). What is taken of
-the parameters of several layers (`ParameterInfo.stacked`) is not kept either: a product with it reads the parameters.
+nothing recomputed. Values that only rename, reorder or cut another one share its memory (`Op.view`); of those that are
+made again (`Op.made_again`, but for vectors) the operand is kept. What is taken of the parameters of several layers
+(`ParameterInfo.stacked`) is not kept either: a product with it reads the parameters.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class KeptValues:
         self._trained: set[Value] = set()  # depends on a parameter: a gradient flows through it
         self._base: dict[Value, Value] = {}  # a view, and what it looks at
         self._seen: set[Value] = set()
+        self._made_again: dict[Value, Value] = {}  # what is not kept, and views of it
+        self.made_again: dict[Value, None] = {}  # what is made again in the backward pass, in order of first reading
 
     def enter(self, region: Region, node: Node) -> None:
         """Prepare for the nodes of a body: what it carries has a gradient if what comes in or goes out has one."""
@@ -54,8 +57,13 @@ class KeptValues:
         """The values that `node` makes the forward pass keep and that no earlier one did, with the bytes of one
         element of each."""
         self._flow(node)
-        if node.op.view:
+        made_again = node.op.made_again and node.output.type.rank > 1  # a vector is worth less than making it
+        if node.op.view or made_again:
             self._base[node.output] = self._base.get(node.inputs[0], node.inputs[0])
+        if made_again:
+            self._made_again[node.output] = node.output
+        elif node.op.view and node.inputs[0] in self._made_again:
+            self._made_again[node.output] = self._made_again[node.inputs[0]]
         if isinstance(node.op, Parameter) and node.op.address in self._stacks:
             self._stacked[node.output] = self._stacks[node.op.address]
         stack = self._stacked.get(node.inputs[0], ()) if isinstance(node.op, Take) else ()
@@ -72,6 +80,8 @@ class KeptValues:
         for place in node.op.kept(tuple(value in self._trained for value in node.inputs)):
             value = node.output if place == OUTPUT else node.inputs[place]
             base = self._base.get(value, value)
+            if value in self._made_again:
+                self.made_again.setdefault(self._made_again[value])
             if base not in self._seen:
                 self._seen.add(base)
                 found[base] = BYTES[base.type.dtype]
