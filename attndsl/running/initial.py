@@ -29,24 +29,35 @@ MANY = 1_000_000
 BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
-def initial_parameters(graph: Graph, seed: int = 0) -> Iterator[tuple[str, Array]]:
-    """Every parameter by concrete address (`h.0.ln_1.scale`), as float32, drawn by (seed, address) alone.
+def initial_parameters(
+    graph: Graph, seed: int = 0, part: Callable[[Array, str], Array] | None = None
+) -> Iterator[tuple[str, Array]]:
+    """Every parameter by concrete address (`h.0.ln_1.scale`), as float32, drawn by (seed, address) alone; of each the
+    `part` alone, if that is given: then no more of them are whole at a time than there are threads, and two.
 
-    Raises E0806 at once, before anything is drawn, where the parameters do not fit into this machine's memory.
+    Raises E0806 at once, before anything is drawn, where the parameters do not fit into this machine's memory, unless
+    only parts of them are asked for.
     """
-    require_memory(graph, "float32")
+    if part is None:
+        require_memory(graph, "float32")
 
     def draws() -> Iterator[tuple[str, Callable[[], Array]]]:
         for info in graph.parameters:
             start = written_out(info.initializer, info.type, info.stacked)
             for address, indices in zip(info.addresses(), info.indices(), strict=True):
                 draw = generator("initial", seed, address)
-                yield address, partial(initial_value, start, graph.sizes, indices, draw)
+                whole = partial(initial_value, start, graph.sizes, indices, draw)
+                yield address, whole if part is None else partial(_part, whole, part, address)
 
     threads = processor_threads()
     if threads == 1 or graph.parameter_count < MANY:
         return ((address, draw()) for address, draw in draws())
     return _ahead(draws(), threads)
+
+
+def _part(whole: Callable[[], Array], part: Callable[[Array, str], Array], address: str) -> Array:
+    """A copy, so that the whole is there no longer."""
+    return part(whole(), address).copy()
 
 
 def _ahead(draws: Iterator[tuple[str, Callable[[], Array]]], threads: int) -> Iterator[tuple[str, Array]]:

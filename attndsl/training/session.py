@@ -86,7 +86,7 @@ def begin(
     lint(opened, made.graph, made.settings)
     chosen = backends.chosen(backend)
     device = processes.device(chosen.require(device=device, compile=compile))
-    require_room(made.graph, made.recipe, device)
+    require_room(made.graph, made.recipe, device, processes)
     recipe, tokenizer = body.tokenizer_for(made.recipe, settings)
     found = processes.in_turn(lambda: load_data(data, recipe, out.parent / CACHE, console.say, tokenizer))
     made = fitted(opened, settings, made, found, body.settings)

@@ -61,8 +61,10 @@ class TorchTrainer:
         if processes is not None:
             layout = layout or default_layout(graph, processes.size)
             self.part = DividedTraining(self.joined.graph, layout, processes, device)
-            arrays = parameters.items() if parameters is not None else initial_parameters(graph, recipe.seed)
-            parameters = self.part.parameters(arrays)
+            if parameters is None:
+                parameters = dict(initial_parameters(graph, recipe.seed, self.part.own))
+            else:
+                parameters = self.part.parameters(parameters.items())
         self.program = TorchProgram(
             self.part.graph,
             dtype=kept,

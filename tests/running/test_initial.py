@@ -6,12 +6,14 @@ import dataclasses
 import math
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.diagnostics import AttnError
+from attndsl.elaborate import elaborate, open_spec
 from attndsl.graph import Axis, Graph, Initializer, Type
 from attndsl.graph.initial import written_out
 from attndsl.ops.arrays import generator
@@ -114,3 +116,23 @@ def test_several_threads_draw_what_one_does(monkeypatch: pytest.MonkeyPatch) -> 
         np.testing.assert_array_equal(one, other)
     next(initial_parameters(decoder(), 7))  # who stops early leaves no thread behind
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+
+
+def test_parts_are_of_what_is_drawn_and_never_whole_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most memory at once, by what NumPy asks for: all parts, and no more whole parameters than are being drawn."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    graph = elaborate(open_spec("gpt_nano"), {})
+    whole = {address: array[: len(array) // 4] for address, array in initial_parameters(graph, 3)}
+    largest = max(4 * math.prod(info.type.shape(graph.sizes)) for info in graph.parameters)
+    tracemalloc.start()
+    found = dict(initial_parameters(graph, 3, lambda array, address: array[: len(array) // 4]))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < parameter_bytes(graph) / 4 + 3 * largest < parameter_bytes(graph) / 2
+    assert found.keys() == whole.keys()
+    for address, array in found.items():
+        np.testing.assert_array_equal(array, whole[address])
+
+
+def test_a_part_of_what_does_not_fit_is_not_refused() -> None:
+    next(initial_parameters(enormous(), 3, lambda array, address: array))
