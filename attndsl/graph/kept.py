@@ -87,6 +87,10 @@ class KeptValues:
                 found[base] = BYTES[base.type.dtype]
         return tuple(found.items())
 
+    def trains(self, value: Value) -> bool:
+        """Whether a gradient flows into it."""
+        return value in self._trained
+
     def ignore(self, value: Value) -> None:
         """Count `value` never: it is in memory anyway."""
         self._seen.add(value)

@@ -79,6 +79,7 @@ class Add(Binary):
 
     __slots__ = ()
     name = "add"
+    hands_on = True
     linear = ((0, 1),)
     symbol = "+"
     ufunc = "add"

@@ -139,6 +139,10 @@ class Op:
     by_rows: ClassVar[bool] = False  # along each axis but `over`, a part of the result needs that part of the operands
     differentiable: ClassVar[bool] = True
     keeps: ClassVar[tuple[int, ...] | None] = None  # what the gradient reads (see `kept`); None: everything
+    keeps_beside: ClassVar[int] = 0  # arrays of the result's size that are kept as well where its parts are computed
+    # one by one, by a library that has no kernel for the whole
+    ahead: ClassVar[tuple[int, ...]] = ()  # operands whose gradients are made with the result, and kept beside
+    hands_on: ClassVar[bool] = False  # the gradient of an operand that has the result's axes is that of the result
     view: ClassVar[bool] = False  # the result shares the first operand's memory
     made_again: ClassVar[bool] = False  # the result is not kept: gradients that read it make it of the operand again
     draws: ClassVar[bool] = False  # random numbers, by the run's seed and step and its `site`

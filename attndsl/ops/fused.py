@@ -334,6 +334,7 @@ class RMSNorm(Fused):
     name = "rms_norm"
     operands = ("x", "scale?")
     keeps = (0, 1)
+    keeps_beside = 1
     by_rows = True
     role = "norm"
     over: tuple[Axis, ...]

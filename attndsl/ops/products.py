@@ -189,6 +189,7 @@ class LinearCrossEntropy(Fused):
     fails = True
     noun = "lost"
     keeps = (0, 1, 2, 3, 4, 5)
+    ahead = (0, 1)
     contract: Axis
     over: Axis
     along: tuple[Axis, ...]

@@ -17,6 +17,7 @@ from attndsl.ops import (
     Dot,
     Flatten,
     GroupedDot,
+    LinearCrossEntropy,
     LogSoftmax,
     Op,
     Parameter,
@@ -28,7 +29,8 @@ from attndsl.ops import (
     Unflatten,
 )
 
-_PASSING = (Rename, Unflatten, Flatten, Dot, GroupedDot, Sum, Attention)  # what may take a divided axis away
+_PRODUCTS = (Dot, GroupedDot, LinearCrossEntropy)
+_PASSING = (Rename, Unflatten, Flatten, *_PRODUCTS, Sum, Attention)  # what may take a divided axis away
 _OVER_VOCABULARY = (LogSoftmax, Take)  # over a divided vocabulary, they need a number for each row from other devices
 
 
@@ -69,14 +71,17 @@ class Dimensions:
     def _of_parameters(self, nodes: tuple[Node, ...]) -> set[Place]:
         """The dimensions of parameters that products read, and of tables that have an entry for each place of one of
         these: the words of an embedding, where scores are given to words."""
-        parameters = {node.output for node in nodes if isinstance(node.op, Parameter)}
+        parameters: set[Value] = set()
+        for node in nodes:
+            if isinstance(node.op, Parameter) or (node.op.view and node.inputs[0] in parameters):
+                parameters.add(node.output)
 
         def read(*ops: type[Op]) -> Iterator[tuple[Value, Axis]]:
             values = (value for node in nodes if isinstance(node.op, ops) for value in node.inputs)
             return ((value, axis) for value in values if value in parameters for axis in value.type.axes)
 
-        sizes = {axis.size for _, axis in read(Dot, GroupedDot)}
-        return {self.find(*at) for at in (*read(Dot, GroupedDot), *(at for at in read(Take) if at[1].size in sizes))}
+        sizes = {axis.size for _, axis in read(*_PRODUCTS)}
+        return {self.find(*at) for at in (*read(*_PRODUCTS), *(at for at in read(Take) if at[1].size in sizes))}
 
     def _worked_along(self, nodes: tuple[Node, ...]) -> set[Place]:
         """The dimensions along which something works that would have to see all of them: a norm, a softmax, a

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from attndsl.planning.machines import MachineModel
-from attndsl.planning.share import FLOAT, MASTER, Share
+from attndsl.planning.plan import MASTER
+from attndsl.planning.share import Share
 from attndsl.planning.work import INNER, TOKENS, Attending, Passing, Product
 
 
@@ -39,18 +40,18 @@ def _seconds(share: Share, product: Product, machine: MachineModel, way: str) ->
     elif way == "weights":
         rows, columns, summed = summed, columns, rows
     low = product.weight and plan.precision == "fp8"
-    moved = batch * (rows * summed + summed * columns + rows * columns) * FLOAT
+    moved = batch * (rows * summed + summed * columns + rows * columns) * plan.float_bytes
     if product.weight and way == "weights":
-        moved += batch * rows * columns * (2 * MASTER - FLOAT if plan.micro_batches > 1 else MASTER - FLOAT)
-    seconds = machine.product(batch, rows, columns, summed, "fp8" if low else "bf16", moved)
+        moved += batch * rows * columns * ((2 if plan.micro_batches > 1 else 1) * MASTER - plan.float_bytes)
+    seconds = machine.product(batch, rows, columns, summed, "fp8" if low else plan.arithmetic, moved)
     if low:  # an operand is read in bfloat16 for its largest element, read once more, and written in float8
-        seconds += machine.passing(batch * rows * summed * (2 * FLOAT + 1))
+        seconds += machine.passing(batch * rows * summed * (2 * plan.float_bytes + 1))
     return seconds * share.count(product.times)
 
 
 def attention_seconds(share: Share, each: Attending, machine: MachineModel, times: float) -> float:
     whole, hidden = attended(share, each)
-    return machine.attending((whole - hidden) * times, share.plan.attention, "bf16")
+    return machine.attending((whole - hidden) * times, share.plan.attention, share.plan.arithmetic)
 
 
 def attended(share: Share, each: Attending) -> tuple[float, float]:
@@ -75,4 +76,4 @@ def passing_bytes(share: Share, passing: Passing, *, backward: bool) -> float:
         if not (fused and inside)
     )  # fmt: skip
     written = 0.0 if fused and passing.inside_written else sum(share.count(extent) for extent in passing.written)
-    return (MASTER if passing.loss else FLOAT) * (2 * read + written if backward else read + written)
+    return (MASTER if passing.loss else share.plan.float_bytes) * (2 * read + written if backward else read + written)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from attndsl.graph import Axis, Graph, Node, Region, Value
-from attndsl.graph.kept import KeptValues
+from attndsl.graph.kept import BYTES, KeptValues
 from attndsl.layouts import Layout
 from attndsl.layouts.classes import Place
-from attndsl.ops import Attention, Dot, GroupedDot, Parameter, Repeat, Scan, Take
+from attndsl.ops import Attention, Dot, GroupedDot, LinearCrossEntropy, LogSoftmax, Parameter, Repeat, Scan, Take
+from attndsl.passes.base import Pass
 from attndsl.passes.decide import Decide
 from attndsl.passes.fuse_attention import FuseAttention
+from attndsl.passes.fuse_cross_entropy import FuseCrossEntropy
 from attndsl.passes.pipeline import RECOGNISED, optimize
 from attndsl.planning.axes import Dimensions
+from attndsl.planning.going_back import GoingBack
 from attndsl.planning.work import (
     EXPERTS,
     INNER,
@@ -30,21 +33,40 @@ from attndsl.planning.work import (
 from attndsl.sizes import Size
 
 
-def work_of(graph: Graph, *, materialised: bool = False, layout: Layout | None = None) -> Workload:
+def work_of(
+    graph: Graph, *, materialised: bool = False, chunked: bool = False, layout: Layout | None = None
+) -> Workload:
     """What a step of training does. With `materialised`, attention's scores are written to memory, as before
-    FlashAttention (Dao et al., 2022). Without a layout, all is divided that can be inside of layers. How long this
-    takes does not depend on how often a body runs."""
+    FlashAttention (Dao et al., 2022). If the loss is `chunked`, nothing else is computed, and the scores of words are
+    there for some rows at a time, unless the layout divides words. Without a layout, all is divided that can be inside
+    of layers. How long this takes does not depend on how often a body runs."""
     graph, _ = Decide(training=True).run(graph)
-    passes = tuple(step for step in RECOGNISED if not (materialised and isinstance(step, FuseAttention)))
-    graph, _ = optimize(graph, verify=False, passes=passes)
-    return _Reader(graph, Dimensions(graph, layout)).read()
+    if chunked:
+        graph = graph.giving(
+            [info.name for info in graph.own_outputs if info.value.type.is_float and not info.value.type.axes]
+        )
+    without: tuple[type[Pass], ...] = (FuseAttention,) if materialised else ()
+    made, dimensions = _recognised(graph, layout, without)
+    for node in made.body.walk():
+        if isinstance(node.op, LinearCrossEntropy):
+            if dimensions.find(node.inputs[1], node.op.over) in dimensions.inner:
+                made, dimensions = _recognised(graph, layout, (*without, FuseCrossEntropy))
+            break
+    return _Reader(made, dimensions).read()
+
+
+def _recognised(graph: Graph, layout: Layout | None, without: tuple[type[Pass], ...]) -> tuple[Graph, Dimensions]:
+    made, _ = optimize(graph, verify=False, passes=[step for step in RECOGNISED if not isinstance(step, without)])
+    return made, Dimensions(made, layout)
 
 
 def _behind_products(graph: Graph) -> frozenset[Value]:
-    """The values of the outermost body that are made after its last product and its last loop."""
+    """The values of the outermost body that are made after its last product and its last loop, and logarithms of
+    probabilities before that: there may be several losses."""
     nodes = graph.body.nodes
     last = max((i for i, node in enumerate(nodes) if node.op.contracts or node.regions), default=len(nodes))
-    return frozenset(value for node in nodes[last + 1 :] for value in node.outputs)
+    losses = (node for i, node in enumerate(nodes) if i > last or isinstance(node.op, LogSoftmax))
+    return frozenset(value for node in losses for value in node.outputs)
 
 
 def _chained(node: Node | None) -> bool:
@@ -68,6 +90,7 @@ class _Reader:
         self.read_again: list[tuple[Segment, Value, int]] = []  # by the backward pass, with the bytes of an element
         self.sizes: dict[str, set[Size]] = {INNER: set(), EXPERTS: set(), TOKENS: set()}
         self.loss = _behind_products(graph)
+        self.back = GoingBack(self.kept.trains)
         for node in graph.body.walk():
             for value in node.inputs:
                 self.readers.setdefault(value, []).append(node)
@@ -80,6 +103,8 @@ class _Reader:
         segments = list(self._segments(self.graph.body))
         self._weights(segments)
         self._keep()
+        for segment in segments:
+            segment.back = self.back.steps(segment, self._extent, lambda value: self._base(value) in self.parameters)
         sizes = {kind: tuple(found) for kind, found in self.sizes.items()}
         return Workload(self.graph, tuple(segments), self.dimensions, sizes)
 
@@ -133,6 +158,9 @@ class _Reader:
             if not own:
                 segment = segment if segment not in self.rounds else segments[0]
                 extent = ((Size.of(info.copies), OTHER), *extent)
+                for reader in self._real_readers(value):
+                    if reader is not None and self.home[reader.outputs[0]] is not segment:
+                        self.home[reader.outputs[0]].others.append(self._extent(value))
             segment.weights.append(extent)
 
     # ------------------------------------------------------------ nodes
@@ -150,16 +178,25 @@ class _Reader:
             for inner in region.nodes:
                 self._node(segment, inner)
             self.around = around
-        self.read_again += [(segment, value, size) for value, size in self.kept.of(node)]
+        read = self.kept.of(node)
+        self.read_again += [(segment, value, size) for value, size in read]
+        if node.op.keeps_beside and self.kept.trains(node.output):
+            parts = Keeping(self._all(node.output), BYTES[node.output.type.dtype], "other", False, False)
+            segment.kept["eager"] += [parts] * node.op.keeps_beside
+        self.back.note(segment, node, read)
         if node.regions or not node.output.type.is_float:
             return
         segment.flops = segment.flops + self._flops(node)
         if node.op.view:
             self.base[node.output] = self._base(node.inputs[0])
-        elif isinstance(node.op, (Dot, GroupedDot)):
+        elif isinstance(node.op, (Dot, GroupedDot, LinearCrossEntropy)):
             segment.products.append(self._product(node))
+            segment.ahead += [self._extent(node.inputs[i]) for i in node.op.ahead if self.kept.trains(node.inputs[i])]
         elif isinstance(node.op, Attention):
-            segment.attentions.append(self._attention(node))
+            segment.attentions.append(each := self._attention(node))
+            if node.op.biased and self.kept.trains(node.inputs[3 + node.op.masked]):  # no kernel has its gradient
+                weights = Keeping((*each.queries, *each.keys), BYTES[node.output.type.dtype], "other", True, False)
+                segment.kept["eager"].append(weights)
         elif node.inputs and not node.op.free:
             if isinstance(node.op, Take) and node.inputs[0] in self.parameters:
                 segment.lookups.append(self._extent(node.output))
@@ -244,8 +281,8 @@ class _Reader:
 
     def _product(self, node: Node) -> Product:
         left, right, *_ = node.inputs
-        assert isinstance(node.op, (Dot, GroupedDot))
-        over = node.op.over
+        assert isinstance(node.op, (Dot, GroupedDot, LinearCrossEntropy))
+        over = (node.op.contract,) if isinstance(node.op, LinearCrossEntropy) else node.op.over
         weight = self._base(right) in self.parameters or self._base(left) in self.parameters
         if self._base(left) in self.parameters and not isinstance(node.op, GroupedDot):
             left, right = right, left

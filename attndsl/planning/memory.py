@@ -1,22 +1,30 @@
-"""The memory of a device: weights, gradients, states, what is kept and what is there for a time."""
+"""The memory of a device at its fullest: weights, gradients, states, what is kept and what is there for a time.
+
+A backward pass frees what it has read and makes the gradients of parameters, layer by layer from the last. With one
+micro-batch, operator by operator, these take the place of activations; with several, those of the one before are there
+all along, as are buffers that compiled programs have for them.
+"""
 
 from __future__ import annotations
 
-from attndsl.planning.plan import ParallelPlan
-from attndsl.planning.share import FLOAT, MASTER, Share, loss_bytes
+from collections.abc import Iterator
+
+from attndsl.planning.plan import MASTER, ParallelPlan
+from attndsl.planning.share import Share, backward_bytes, loss_bytes
 from attndsl.planning.stages import Stage
+from attndsl.planning.work import Segment
 from attndsl.records import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceMemory:
-    """Bytes on the fullest device."""
+    """Bytes on the fullest device, when it is at its fullest."""
 
     weights: float
     gradients: float
     states: float
     activations: float
-    working: float  # what is gathered, or computed again, at a time
+    working: float  # what is gathered, or computed again, at a time, and gradients of activations
 
     @property
     def total(self) -> float:
@@ -26,36 +34,68 @@ class DeviceMemory:
 def memory_of(share: Share, stages: list[Stage], number: int) -> DeviceMemory:
     """What the devices of a stage hold at most."""
     plan, stage = share.plan, stages[number]
-    weights = gradients = states = 0.0
+    weights = states = 0.0
     for experts in (False, True):
         count = stage.parameters(share, experts=experts)
         apart = count / plan.dividing(experts=experts).size
-        states += 3 * MASTER * apart
-        if plan.layerwise:
-            gradients += MASTER * apart
-        else:
-            gradients += MASTER * count
-            weights += FLOAT * count
-    flying = _in_flight(plan, number)
-    kept = sum(
-        share.kept(segment) * times * (flying if segment.carried or segment.name == "before" else 1.0)
+        single = plan.precision == "fp32"  # the weights are the masters
+        states += (2 if single else 3) * MASTER * apart
+        if not plan.layerwise:
+            weights += plan.float_bytes * count
+        elif single:
+            weights += MASTER * apart
+    fullest = max(_moments(share, stage, _in_flight(plan, number)), key=sum)
+    return DeviceMemory(weights, fullest[0], states, *fullest[1:])
+
+
+def _moments(share: Share, stage: Stage, flying: float) -> Iterator[tuple[float, float, float]]:
+    """Gradients, activations and what is there for a time, as the backward pass goes through a stage: where each
+    segment begins, and its last round."""
+    plan = share.plan
+    rounds = [
+        (segment, times * (flying if segment.carried or segment.name == "before" else 1.0))
         for segment, times in stage.segments
-    )
+    ]
+    kept = sum(share.kept(segment) * times for segment, times in rounds)
+    every = sum(_gradients(share, segment) * times for segment, times in stage.segments)
+    accumulated = plan.micro_batches > 1 or flying > 1 or plan.kernels != "eager"
+    made = every if accumulated else 0.0
+    shared = 0.0  # gradients of parameters to which parts before this one add
+    for (segment, times), (_, own) in reversed(list(zip(rounds, stage.segments, strict=True))):
+        working = _working(share, segment)
+        yield made + shared, kept, working
+        shared += 0.0 if accumulated else MASTER * sum(share.count(each, whole_tokens=True) for each in segment.others)
+        kept -= share.kept(segment) * (times - 1)
+        made += 0.0 if accumulated else _gradients(share, segment) * (own - 1)
+        if own > 1:
+            yield made + shared, kept, working
+        kept -= share.kept(segment)
+        made += 0.0 if accumulated else _gradients(share, segment)
+    yield every, 0.0, 0.0
+
+
+def _gradients(share: Share, segment: Segment) -> float:
+    """Bytes of those of the parameters of one round, as far as a device has them when a layer is done."""
+    plan, total = share.plan, 0.0
+    for experts in (False, True):
+        count = share.parameters(segment, experts=experts)
+        total += MASTER * (count / plan.dividing(experts=experts).size if plan.layerwise else count)
+    return total
+
+
+def _working(share: Share, segment: Segment) -> float:
+    """What one round has for a time on its way back."""
+    plan = share.plan
     working = 0.0
-    if plan.layerwise:
-        working += (
-            2
-            * FLOAT
-            * max(
-                sum(share.parameters(segment, experts=expert) for expert in (False, True))
-                for segment, _ in stage.segments
-            )
-        )
-    if plan.recompute != "none":
-        plain = share.by(replace(plan, recompute="none"))
-        working += max((plain.kept(s) - share.kept(s) for s, _ in stage.segments if s.carried), default=0.0)
-    working += max((loss_bytes(share, s) for s, _ in stage.segments if not s.carried), default=0.0)
-    return DeviceMemory(weights, gradients, states, kept, working)
+    here = sum(share.parameters(segment, experts=expert) for expert in (False, True))
+    if plan.layerwise and plan.kernels != "eager":  # of this and the next one
+        here += sum(share.count(extent, whole_tokens=True) for extent in segment.others)
+        working += 2 * plan.float_bytes * here
+    if plan.recompute != "none" and segment.carried:
+        working += plan.float_bytes * here if plan.layerwise and plan.kernels == "eager" else 0.0
+        working += share.by(replace(plan, recompute="none")).kept(segment) - share.kept(segment)
+    loss = 0.0 if segment.carried else loss_bytes(share, segment)
+    return working + (max(loss, backward_bytes(share, segment)) if plan.kernels == "eager" else loss)
 
 
 def _in_flight(plan: ParallelPlan, number: int) -> float:

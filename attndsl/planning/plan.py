@@ -12,11 +12,14 @@ from attndsl.records import dataclass
 RECOMPUTE = ("none", "selective", "full")
 WORDS = {
     "recompute": RECOMPUTE, "parameters": ("divided", "states", "whole"), "kernels": KERNELS,
-    "precision": ("bf16", "fp8"), "loss": ("plain", "fused"),
+    "precision": ("bf16", "fp8", "fp32"), "loss": ("plain", "fused", "chunked"),
 }  # fmt: skip
 COUNTS = ("stages", "virtual", "micro_batch")
 CHOICES = (*COUNTS, *WORDS, "attention", "async_tensor")
 """What a layout does not say of a plan."""
+
+MASTER = 4
+"""Bytes of a float of gradients, masters and states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ class ParallelPlan:
     gradients and states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by
     its name in the table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused"
     chains of elementwise operators at once, "compiled" also makes these again rather than keeping them; a "fused"
-    `loss` writes its gradient where it has its scores. `async_tensor`: tensor-parallel collectives run beside the
+    `loss` writes its gradient where it has its scores, a "chunked" one has those of some rows at a time, and makes its
+    gradients at once (Hsu et al., 2024), unless words are divided. `precision`: "fp32" has no masters beside its
+    weights; in "fp8" products read it. `async_tensor`: tensor-parallel collectives run beside the
     products that they belong to. Of what is divided there are `replicas`.
     """
 
@@ -55,6 +60,16 @@ class ParallelPlan:
     async_tensor: bool = False
     replicas: int = 1
     order: tuple[str, ...] = ("data", "context", "tensor")
+
+    @property
+    def float_bytes(self) -> int:
+        """Bytes of a float that is computed with."""
+        return MASTER if self.precision == "fp32" else 2
+
+    @property
+    def arithmetic(self) -> str:
+        """In what is computed that float8 is too narrow for."""
+        return "fp32" if self.precision == "fp32" else "bf16"
 
     @property
     def devices(self) -> int:

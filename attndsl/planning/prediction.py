@@ -8,17 +8,18 @@ from collections.abc import Iterable, Mapping
 from attndsl.planning.computing import attended
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.memory import DeviceMemory, memory_of
-from attndsl.planning.plan import RECOMPUTE, ParallelPlan, require
+from attndsl.planning.plan import MASTER, RECOMPUTE, ParallelPlan, require
 from attndsl.planning.rounds import Times, backward, forward
-from attndsl.planning.share import FLOAT, MASTER, Share
+from attndsl.planning.share import Share
 from attndsl.planning.stages import Stage, stages_of
 from attndsl.planning.traffic import exposed, traffic
 from attndsl.planning.work import Workload
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size
 
-UPDATE = 7 * MASTER + FLOAT
-"""Bytes that Adam moves for each parameter: reads gradient, master and two states, writes the latter and the weight."""
+UPDATE = 7 * MASTER
+"""Bytes that Adam moves for each parameter: reads gradient, master and two states, writes the latter; and the weight
+of another precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,7 @@ def _between_stages(share: Share) -> float:
     """Bytes of one micro-batch between two stages."""
     for segment in share.work.segments:
         if segment.carried:
-            size = FLOAT * sum(share.count(extent) for extent in segment.carried)
+            size = share.plan.float_bytes * sum(share.count(extent) for extent in segment.carried)
             return size if share.plan.sequence else size / share.plan.tensor  # scattered, and gathered on arrival
     return 0.0
 
@@ -180,7 +181,10 @@ def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: M
     data = (_layer_by_layer if plan.layerwise else _once)(share, slowest, machine)
     if data:
         parts["data"] = data
-    parts["update"] = machine.passing(UPDATE * max(_updated(share, stage) for stage in stages))
+    parts["update"] = machine.passing(
+        (UPDATE + (0 if plan.precision == "fp32" else plan.float_bytes))
+        * max(_updated(share, stage) for stage in stages)
+    )
     return parts
 
 
@@ -199,7 +203,7 @@ def _once(share: Share, stage: Stage, machine: MachineModel) -> float:
     for experts in (False, True):
         count = stage.parameters(share, experts=experts)
         reducing += _reduced(plan, count, machine, experts=experts)
-        gathering += machine.gather(FLOAT * count, plan.dividing(experts=experts))
+        gathering += machine.gather(plan.float_bytes * count, plan.dividing(experts=experts))
     return exposed(machine, reducing, stage.backward.computing * chunk) + exposed(
         machine, gathering, stage.forward.computing * chunk
     )
@@ -232,7 +236,7 @@ def _layer_by_layer(share: Share, stage: Stage, machine: MachineModel) -> float:
 
 def _gathered(plan: ParallelPlan, count: float) -> float:
     """The bytes of so many parameters where they are gathered: layer by layer in the precision of products."""
-    return (1 if plan.layerwise and plan.precision == "fp8" else FLOAT) * count
+    return (1 if plan.layerwise and plan.precision == "fp8" else plan.float_bytes) * count
 
 
 # ---------------------------------------------------------------- what moves

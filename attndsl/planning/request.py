@@ -16,6 +16,7 @@ from attndsl.planning.machines import MachineModel, machine
 from attndsl.planning.plan import CHOICES, COUNTS, WORDS, ParallelPlan
 from attndsl.planning.prediction import StepPrediction, batch_axis, predict
 from attndsl.planning.search import SearchResult, search
+from attndsl.planning.work import Workload
 from attndsl.records import replace
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def plan_on_paper(
     if searching:
         return _searched(graph, plan, on, nodes or 1, sizes)
     found = choose_layout(layout, spec, graph) if layout else _default(graph, on, nodes, plan)
-    work = work_of(graph, materialised=plan.attention == "materialised", layout=found)
+    work = _work(graph, plan, found)
     plan = plan_of(found, work, plan)
     if nodes is not None and plan.devices != nodes * on.devices:
         raise error(
@@ -68,10 +69,15 @@ def _default(graph: Graph, on: MachineModel, nodes: int | None, plan: ParallelPl
 
 
 def _searched(graph: Graph, plan: ParallelPlan, on: MachineModel, nodes: int, sizes: Mapping[str, int]) -> SearchResult:
-    work = work_of(graph, materialised=plan.attention == "materialised")
+    work = _work(graph, plan)
     batch, devices = batch_axis(work), nodes * on.devices
     given = _sizes(graph, {batch: ROWS * devices, **sizes})
     return search(work, replace(plan, batch=given.pop(batch)), on, devices, given)
+
+
+def _work(graph: Graph, plan: ParallelPlan, layout: Layout | None = None) -> Workload:
+    materialised, chunked = plan.attention == "materialised", plan.loss == "chunked"
+    return work_of(graph, materialised=materialised, chunked=chunked, layout=layout)
 
 
 def _sizes(graph: Graph, given: Mapping[str, int]) -> dict[str, int]:

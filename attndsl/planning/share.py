@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from attndsl.planning.plan import ParallelPlan
+from attndsl.planning.plan import MASTER, ParallelPlan
 from attndsl.planning.work import EXPERTS, INNER, TOKENS, Extent, Keeping, Segment, Workload
 from attndsl.sizes import Size
 
-FLOAT = 2  # bytes of a float of a model that computes in bfloat16
-MASTER = 4  # bytes of a float of its gradients, masters and states
+CHUNK = 2**24
+"""Scores that a chunked loss has at a time."""
 
 
 class Share:
@@ -82,23 +82,53 @@ def _kept_bytes(share: Share, segment: Segment) -> float:
     plan = share.plan
     again = plan.recompute if segment.carried else "none"
     if again == "full":
-        return sum(FLOAT * share.count(extent) for extent in segment.carried)
+        return sum(plan.float_bytes * share.count(extent) for extent in segment.carried)
     if again == "selective" and plan.attention != "materialised":
         return sum(
             _bytes(share, each) / (2 if each.maker == "product" else 1) for each in segment.kept["compiled"]
         )  # fmt: skip
     kept = segment.kept[plan.kernels]
-    return sum(_bytes(share, each) for each in kept if not (each.scores and again == "selective"))
+    ahead = sum(plan.float_bytes * share.count(extent) for extent in segment.ahead)
+    return ahead + sum(_bytes(share, each) for each in kept if not (each.scores and again == "selective"))
 
 
 def loss_bytes(share: Share, segment: Segment) -> float:
-    """What a loss needs when its gradient is made: as much as it keeps, scores and their gradient as floats of the
-    model, and where it is not one kernel, the gradient of what is picked from its logarithms (`nll_loss` makes it
-    whole)."""
-    made = (share.count(product.rows, product.columns, whole_tokens=True) for product in segment.products)
-    gradients = 1 if share.plan.loss == "fused" else 2
-    return gradients * share.kept(segment) + 2 * FLOAT * max(made, default=0.0)
+    """What a loss needs when its gradient is made: as much as it keeps, in another precision scores and their gradient
+    as floats of the model, and where it is not one kernel, the gradient of what is picked from its logarithms
+    (`nll_loss` makes it whole)."""
+    plan = share.plan
+    made = max((share.count(p.rows, p.columns, whole_tokens=True) for p in segment.products), default=0.0)
+    if segment.ahead:
+        return 2 * MASTER * min(made, CHUNK)
+    kept = sum(_bytes(share, each) for each in segment.kept[plan.kernels] if each.loss)
+    scores = 0 if plan.precision == "fp32" else 2 * plan.float_bytes * made
+    if plan.loss == "fused":
+        return kept + scores
+    words = (kind for product in segment.products for _, kind in product.columns)
+    if plan.kernels == "eager" and plan.tensor > 1 and INNER in words:
+        kept *= 2  # of a logarithm over parts also the scores, less their largest, and their exponentials
+    return 2 * kept + scores
+
+
+def backward_bytes(share: Share, segment: Segment) -> float:
+    """What the backward pass of one round has at most, operator by operator, beside what is kept when it begins:
+    gradients of activations, and of divided parameters the whole with its gradient and that in parts."""
+    plan = share.plan
+    again = plan.recompute != "none"  # it has gathered them, and keeps them
+    most = now = 0.0
+    for step in segment.back:
+        now += sum(plan.float_bytes * share.count(extent) for extent in step.made)
+        whole = max((share.count(extent, whole_tokens=True) for extent in step.parameters), default=0.0)
+        most = max(most, now + ((2 if again else 3) * MASTER * whole if plan.layerwise else 0))
+        now -= sum(plan.float_bytes * share.count(extent) for extent in step.done)
+        now -= sum(share.count(extent) * _width(share, size, loss=False) for extent, size in step.read)
+    return most
 
 
 def _bytes(share: Share, each: Keeping) -> float:
-    return share.count(each.extent) * (each.bytes if each.bytes != MASTER or each.loss else FLOAT)
+    return share.count(each.extent) * _width(share, each.bytes, loss=each.loss)
+
+
+def _width(share: Share, bytes: int, *, loss: bool) -> int:
+    """Bytes of an element, of which there are `bytes` in float32."""
+    return bytes if bytes != MASTER or loss else share.plan.float_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attndsl.planning.computing import product_seconds
 from attndsl.planning.machines import DeviceGroup, MachineModel
-from attndsl.planning.share import FLOAT, Share
+from attndsl.planning.share import Share
 from attndsl.planning.work import Segment
 from attndsl.records import dataclass
 
@@ -37,13 +37,13 @@ def traffic(share: Share, segment: Segment, machine: MachineModel, *, backward: 
                 width = product.columns if product.ends else product.summed
                 rows = share.count(product.rows)
                 copies = max(rows / share.rows, 1.0)
-                size = FLOAT * rows * share.count(width, whole_tokens=True)
+                size = plan.float_bytes * rows * share.count(width, whole_tokens=True)
                 size = size / plan.tensor if plan.sequence else size
                 found.append(RoundTraffic("all_to_all", "experts", size, copies=copies))
         found = _dispatched_once(segment, found)
     if plan.context > 1:
         for each in segment.attentions:
-            size = FLOAT * sum(share.count(extent) for extent in each.memory) * plan.context
+            size = plan.float_bytes * sum(share.count(extent) for extent in each.memory) * plan.context
             found.append(RoundTraffic("all_gather", "context", size))
             if backward:
                 found.append(RoundTraffic("reduce_scatter", "context", size))
@@ -65,7 +65,7 @@ def _tensor_traffic(share: Share, segment: Segment, machine: MachineModel, backw
         if product.grouped or not (product.column or product.row):
             continue
         width = product.summed if product.column else product.columns
-        size = FLOAT * share.count(product.rows, width, whole_tokens=True)
+        size = plan.float_bytes * share.count(product.rows, width, whole_tokens=True)
         beside = product_seconds(share, product, machine, "weights" if backward else "forward")
         if product.column:
             if product.source in gathered:
@@ -85,7 +85,7 @@ def _tensor_traffic(share: Share, segment: Segment, machine: MachineModel, backw
             elif not backward:
                 found.append(RoundTraffic("all_reduce", "tensor", size, hidden))
     for extent in segment.lookups:
-        size = FLOAT * share.count(extent, whole_tokens=True)
+        size = plan.float_bytes * share.count(extent, whole_tokens=True)
         if plan.sequence:
             found.append(RoundTraffic("all_gather" if backward else "reduce_scatter", "tensor", size))
         elif not backward:

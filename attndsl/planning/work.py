@@ -86,6 +86,17 @@ class Keeping:
     loss: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Backstep:
+    """An operation on the way back: gradients that it makes, and those that nobody needs after it; values that nobody
+    reads after it, with the bytes of an element; parameters whose gradients it makes."""
+
+    made: tuple[Extent, ...]
+    done: tuple[Extent, ...]
+    read: tuple[tuple[Extent, int], ...]
+    parameters: tuple[Extent, ...]
+
+
 @dataclass(slots=True, eq=False)
 class Segment:
     """A part of a model that runs `times` times in a row, each time with parameters of its own."""
@@ -97,8 +108,11 @@ class Segment:
     passings: list[Passing] = field(default_factory=list)
     kept: dict[str, list[Keeping]] = field(default_factory=lambda: {kernels: [] for kernels in KERNELS})
     weights: list[Extent] = field(default_factory=list)  # the parameters of one round
+    others: list[Extent] = field(default_factory=list)  # parameters of a part before it that it reads as well
     lookups: list[Extent] = field(default_factory=list)  # results of embeddings whose table may be divided
     carried: list[Extent] = field(default_factory=list)
+    ahead: list[Extent] = field(default_factory=list)  # gradients that its forward pass makes
+    back: list[Backstep] = field(default_factory=list)  # operator by operator, in the order of the backward pass
     flops: Size = field(default_factory=lambda: Size.of(0))  # of products, as `inspect` counts them
 
 

@@ -54,8 +54,8 @@ class Processes:
         """Where this one computes: of several devices of a machine that of its own."""
         return wanted
 
-    def usage(self) -> dict[str, float]:
-        """What it takes to train together so far: `memory`, the most bytes that any of them has had at once, and
+    def usage(self, memory: int) -> dict[str, float]:
+        """What it takes to train together so far: of the `memory` of each (`Trainer.memory`) the most, and
         `collectives`, the share of the time that they have spent on one another. Nothing where it is alone."""
         return {}
 

@@ -76,6 +76,12 @@ class Trainer(Protocol):
     device: str
     threads: int
 
+    @property
+    def memory(self) -> int:
+        """The most bytes of tensors that a step has had at once: parameters, gradients, the optimizer's states and
+        what is computed. 0 where that is not known."""
+        ...
+
     def step(
         self,
         batches: Sequence[Mapping[str, Array]],

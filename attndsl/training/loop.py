@@ -260,7 +260,7 @@ def _evaluate(session: Session, step: int, progress: _Progress, log: LogForm, co
         line["held_out_scalars"] = others
     if found.per_byte is not None:
         line["held_out_per_byte"] = found.per_byte
-    log.write({**line, **session.processes.usage()})
+    log.write({**line, **session.processes.usage(session.trainer.memory)})
     per_byte = f", {found.per_byte:.4f} per byte" if found.per_byte is not None else ""
     counted = "nats per token" if found.per_byte is not None else "nats"
     scalars = "".join(f", {name} {value:.4f}" for name, value in others.items())

@@ -28,6 +28,7 @@ class NumpyTrainer:
     """A `Trainer` (see `attndsl.running.trainer`). Computes in float64 where the recipe says so, else in float32."""
 
     device = "cpu"
+    memory = 0
     program_type: type[NumpyProgram] = NumpyProgram
     """What it computes with."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -30,15 +31,32 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The most bytes that were there at once."""
         return sum(self.fullest.values())
 
-    def call(self, kind: str, tensors: Iterable[torch.Tensor]) -> None:
-        """Let these be of another kind."""
-        for tensor in tensors:
-            storage = tensor.untyped_storage()
-            before = self._kinds.get(storage._cdata)
-            if before is not None and before != kind:
-                self.now[before] -= storage.nbytes()
-                self.now[kind] = self.now.get(kind, 0) + storage.nbytes()
-                self._kinds[storage._cdata] = kind
+    @contextlib.contextmanager
+    def making(self, kind: str, gradients: str, parameters: Iterable[torch.Tensor]) -> Iterator[None]:
+        """What is made inside is of this kind, and the gradients of parameters, where these have one, of that."""
+        before, self.kind = self.kind, kind
+        hooks = [
+            parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+                lambda made: self._call(gradients, made.grad)
+            )
+            for parameter in parameters
+        ]
+        try:
+            yield
+        finally:
+            self.kind = before
+            for hook in hooks:
+                hook.remove()
+
+    def _call(self, kind: str, tensor: torch.Tensor | None) -> None:
+        """Let it be of another kind."""
+        assert tensor is not None
+        storage = tensor.untyped_storage()
+        before = self._kinds.get(storage._cdata)
+        if before is not None and before != kind:
+            self.now[before] -= storage.nbytes()
+            self.now[kind] = self.now.get(kind, 0) + storage.nbytes()
+            self._kinds[storage._cdata] = kind
 
     def _note(self, tensor: torch.Tensor, kind: str) -> None:
         storage = tensor.untyped_storage()

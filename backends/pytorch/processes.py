@@ -81,10 +81,10 @@ class TorchProcesses(Processes):
         TIMED.all_reduce(tensor)
         return tensor.tolist()
 
-    def usage(self) -> dict[str, float]:
-        memory = peak_memory()
+    def usage(self, memory: int) -> dict[str, float]:
         told = self.gather((memory, TIMED.seconds / (time.perf_counter() - self.began)))
-        usage: dict[str, float] = {"memory": max(each for each, _ in told)}
+        most = max(each for each, _ in told)
+        usage: dict[str, float] = {"memory": most} if most else {}
         if not torch.cuda.is_available():  # there they go on behind the back of the processor
             usage["collectives"] = round(sum(share for _, share in told) / self.size, 4)
         return usage
@@ -143,16 +143,6 @@ class TorchProcesses(Processes):
 def _launcher_says(loss: Loss) -> bool:
     """Of what has ended, `launch` knows how."""
     return loss.ended and os.environ.get("TORCHELASTIC_RUN_ID") == _RUN
-
-
-def peak_memory() -> int:
-    """The most bytes that this process has had at once: on its device where that is CUDA, else of the machine's."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.backends.pytorch.autocast import mixed
 from attndsl.backends.pytorch.divided import DividedTraining, WholeTraining
 from attndsl.backends.pytorch.executing import out_of_memory
+from attndsl.backends.pytorch.live import LiveTensors
 from attndsl.backends.pytorch.optimizers import fused_update
 from attndsl.backends.pytorch.processes import TorchProcesses
 from attndsl.backends.pytorch.program import TorchProgram
@@ -38,8 +39,10 @@ _FIRST_SCALE, _LAST_SCALE, _GROWTH = 2.0**16, 2.0**-8, 1000
 class TorchTrainer:
     """A `Trainer` (see `attndsl.running.trainer`). In bfloat16 and float16 the matrix products are computed in that
     type by autocast, norms and losses in float32, and in float16 the loss is scaled. Of several `processes` each has
-    its part of the model and of every batch by the `layout` (without one, its share of rows and parameters). Raises
-    E0811 where there is no such device, E1004 for an axis that cannot be divided as the layout says."""
+    its part of the model and of every batch by the `layout` (without one, its share of rows and parameters). If it
+    `watches` the next step (of several processes on CPUs the first), `fullest` has afterwards the bytes of tensors that
+    were there at once, by kind. Raises E0811 where there is no such device, E1004 for an axis that cannot be divided
+    as the layout says."""
 
     def __init__(
         self,
@@ -55,6 +58,7 @@ class TorchTrainer:
         self.recipe = recipe
         self.precision = recipe.precision
         self.threads = torch.get_num_threads()
+        self.watches = processes is not None and device == "cpu" and not compile
         kept = "float64" if recipe.precision == "float64" else "float32"
         self.joined = JoinedBatches(graph)
         self.part = WholeTraining(self.joined.graph)
@@ -95,6 +99,8 @@ class TorchTrainer:
             for address, shapes in kept_shapes(recipe.optimizer, own, self.frozen).items()
         }
         self.updates = 0
+        self.fullest: dict[str, int] = {}
+        self._live: LiveTensors | None = None
         self.scale, self.held = (_FIRST_SCALE if recipe.precision == "float16" else 1.0), 0
 
         first = self.part.initial_states
@@ -123,6 +129,23 @@ class TorchTrainer:
         goes_on: bool = False,
         without: Collection[str] = (),
     ) -> StepResult:
+        if not self.watches:
+            return self._step(batches, step, goes_on, without)
+        states = [each for kept in self.kept.values() for each in kept.values()]
+        with LiveTensors({"weights": self.values.values(), "states": states}, "activations") as self._live:
+            result = self._step(batches, step, goes_on, without)
+        self.fullest, self._live, self.watches = self._live.fullest, None, False
+        return result
+
+    @property
+    def memory(self) -> int:
+        if self.program.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.program.device)
+        return sum(self.fullest.values())
+
+    def _step(
+        self, batches: Sequence[Mapping[str, Array]], step: int, goes_on: bool, without: Collection[str]
+    ) -> StepResult:
         for value in self.trained.values():
             value.grad = None
         parts, names = self.joined.prepared(batches, without)
@@ -135,7 +158,7 @@ class TorchTrainer:
             least = found[names[self.recipe.minimize]] * self.scale
             if least.requires_grad:  # else it depends on no parameter
                 with out_of_memory(self.program.graph, self.program.device):
-                    least.backward()
+                    self._backward(least)
             rows.append(torch.stack([found[output].detach().double() for output in names.values()]))
         scalars = dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
         loss = scalars.pop(self.recipe.minimize)
@@ -156,6 +179,13 @@ class TorchTrainer:
         self._move(self.recipe.rate(step))
         self._grow()
         return StepResult(loss, norm, scalars=scalars)
+
+    def _backward(self, loss: torch.Tensor) -> None:
+        if self._live is None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            with self._live.making("working", "gradients", self.trained.values()):
+                loss.backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def _move(self, rate: float) -> None:

@@ -1,0 +1,58 @@
+"""What a process holds in a step of training is what `inspect` says of a device, within 10 %."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from attndsl.elaborate import elaborate, open_spec
+from attndsl.planning import ParallelPlan, machine, predict, work_of
+from tests.scripts import script
+
+pytest.importorskip("torch.testing._internal.distributed.fake_pg")
+memory: Any = script("memory")
+
+WITHIN = 0.1
+REFUSED = [("t5", "sequence"), ("vit", "sequence")]
+"""A plan has no word for what lies between two stacks; and the tokens of a picture are odd with that of the class."""
+FAST = [("gpt_nano", "data"), ("gpt_nano", "one device, recomputed"), ("mixtral", "one device")]
+
+
+def require_near(row: Any) -> None:
+    assert not row.refused, row.refused
+    assert abs(row.error) < WITHIN, memory.table([row])
+
+
+@pytest.mark.parametrize(("model", "layout"), FAST)
+def test_a_few(model: str, layout: str) -> None:
+    require_near(memory.row(model, layout))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", memory.MODELS)
+def test_every_model_by_every_layout(model: str) -> None:
+    rows = [memory.row(model, layout) for layout in memory.LAYOUTS]
+    refused = [(row.model, row.layout) for row in rows if row.refused]
+    assert refused == [at for at in REFUSED if at[0] == model]
+    for row in rows:
+        if not row.refused:
+            require_near(row)
+
+
+def test_gradients_take_the_place_of_activations_only_in_one_micro_batch() -> None:
+    graph = elaborate(open_spec("gpt_nano"), {})
+    work, sizes = work_of(graph), {"T": 128}
+    many = predict(work, ParallelPlan(batch=16, micro_batch=8, kernels="eager"), machine("h100x8"), sizes).memory
+    one = predict(work, ParallelPlan(batch=8, micro_batch=8, kernels="eager"), machine("h100x8"), sizes).memory
+    assert many.gradients == 4 * graph.parameter_count
+    assert one.gradients < many.gradients
+    assert one.activations + one.gradients < many.activations + many.gradients
+
+
+def test_weights_are_their_own_masters_in_float32() -> None:
+    graph = elaborate(open_spec("gpt_nano"), {})
+    plan = ParallelPlan(data=4, batch=4, precision="fp32")
+    held = predict(work_of(graph), plan, machine("h100x8"), {"T": 128}).memory
+    assert held.weights == graph.parameter_count
+    assert held.states == 2 * graph.parameter_count
