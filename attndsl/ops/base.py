@@ -82,6 +82,14 @@ class Call:
     aside: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # by `evaluate`, for `gradient`
     lengths: dict[Size, int] = field(default_factory=dict, compare=False, repr=False)  # what `length` found, to share
 
+    def of(self, inputs: tuple[Type, ...], output: Type, needed: tuple[bool, ...] = ()) -> Call:
+        """The call of another op in the same run: at each node there is one, so it is made without looking for what
+        stays."""
+        return Call(
+            inputs, output, self.sizes, self.float_dtype, self.training, self.seed, self.step, self.indices, needed,
+            self.communicator, self.block, {}, self.lengths,
+        )  # fmt: skip
+
     def length(self, size: Size) -> int:
         found = self.lengths.get(size)
         if found is None:

@@ -14,7 +14,7 @@ from attndsl.ops.fused import Emitter, Fused
 from attndsl.ops.generators import Range, SizeOf
 from attndsl.ops.movement import Broadcast
 from attndsl.ops.pieces import ScatterAdd, Slice, Windows
-from attndsl.records import dataclass, replace
+from attndsl.records import dataclass
 from attndsl.types import Axis, Type
 
 V = TypeVar("V")
@@ -95,10 +95,7 @@ class TransposedConvolution(Sliding):
 
     def _calls(self, call: Call) -> list[tuple[Windows, Call]]:
         types = self._seen(call.output)
-        return [
-            (window, replace(call, inputs=(types[i],), output=types[i + 1], needed=()))
-            for i, window in enumerate(self.windows)
-        ]
+        return [(window, call.of((types[i],), types[i + 1])) for i, window in enumerate(self.windows)]
 
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         x, kernel = (as_float(call, array) for array in arrays)

@@ -113,7 +113,7 @@ class _Run:
         return self.values[self.steps[-1][0]]
 
     def take(self, number: int, step: _Step) -> None:
-        call = replace(self.call, inputs=step.types, output=step.output, needed=())
+        call = self.call.of(step.types, step.output)
         self.values[number] = np.asarray(step.op.evaluate(call, *[self.values[i] for i in step.reads]))
 
     def backward(self, upstream: Array, output: Array) -> tuple[Array | None, ...]:
@@ -131,7 +131,7 @@ class _Run:
             if found is None or not needed[number]:
                 continue
             asked = tuple([needed[i] for i in step.reads])
-            call = replace(self.call, inputs=step.types, output=step.output, needed=asked)
+            call = self.call.of(step.types, step.output, asked)
             shares = step.op.gradient(call, found, result, *[self.values[i] for i in step.reads])
             for i, share in zip(step.reads, shares, strict=True):
                 if share is not None and needed[i]:

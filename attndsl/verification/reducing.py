@@ -25,6 +25,9 @@ NARROW, SHORT = 8, 12
 FEWEST = 2
 """What is smaller, and how often a loop repeats, is made no smaller than this: one head is not like several."""
 
+FEW_ROUNDS = 4
+"""A loop that repeats more often is made shorter though there are few parameters: each round takes time."""
+
 LONGEST_TEXT = 80
 """A context is not made shorter than this: texts are to cross windows, and blocks of what is remembered."""
 
@@ -56,8 +59,8 @@ def reduced(spec: Spec, settings: Mapping[str, Setting], enough: int = ENOUGH) -
         for value in _smaller(values[name], least):
             made = _made(spec, {**chosen, name: value}, shape, limits)
             counted = made is not None and made.parameter_count < now.parameter_count
-            wanted = name in repeats or (now.parameter_count > enough if counted else largest(value) >= SHORT)
-            if made is not None and wanted:
+            wanted = now.parameter_count > enough if counted else largest(value) >= SHORT
+            if made is not None and (wanted or (name in repeats and largest(values[name]) > FEW_ROUNDS)):
                 chosen[name], now = value, made
                 break
             is_refused |= made is None

@@ -152,8 +152,7 @@ class Execution:
 
     def told(self, node: Node, needed: tuple[bool, ...] = ()) -> Call:
         """What a node's op is told."""
-        types = tuple([value.type for value in node.inputs])
-        return replace(self.call, inputs=types, output=node.output.type, needed=needed, aside={})
+        return self.call.of(tuple([value.type for value in node.inputs]), node.output.type, needed)
 
     def compute(self, node: Node, call: Call, arrays: Sequence[Array], block: Block | None = None) -> Array:
         """The result of a primitive, or a block of it. If it is not what the checker said, that is a mistake of this

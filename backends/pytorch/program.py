@@ -14,6 +14,7 @@ from attndsl.backends.pytorch.executing import by_kernel, execute, float_dtype, 
 from attndsl.backends.pytorch.parameters import Parameters, put
 from attndsl.backends.pytorch.source import WrittenFile, write
 from attndsl.backends.pytorch.stacks import Stacks
+from attndsl.backends.pytorch.stored import Matrix
 from attndsl.backends.pytorch.taps import addresses_in_order
 from attndsl.backends.pytorch.unfilled import unfilled
 from attndsl.diagnostics import did_you_mean, error
@@ -404,7 +405,9 @@ class TorchProgram:
         order = addresses_in_order(self.graph, written.taps, check_inputs(self.graph, inputs))
         for name, values in recorded.items():
             pairs = zip(order[name], values, strict=True)
-            found.update({address: to_array(value) for address, value in pairs if value is not None})
+            for address, value in pairs:
+                if value is not None:
+                    found[address] = to_array(value.dense() if isinstance(value, Matrix) else value)
         recorded.clear()
         missing = [address for address in addresses if address not in found]
         if missing:

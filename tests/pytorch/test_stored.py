@@ -63,6 +63,17 @@ def test_matrices_are_kept_in_fewer_bits_and_read_so(kind: str) -> None:
     assert {matrix.values.dtype for matrix in program.held.stored.values()} == {getattr(torch, kind)}
 
 
+@pytest.mark.parametrize("kind", WEIGHTS_AS)
+def test_they_are_dumped_as_the_numbers_that_they_stand_for(kind: str) -> None:
+    graph = shipped("gpt2")
+    program = TorchProgram(graph)
+    program.store(kind)
+    addresses = ["h.0.attn.q.weight", "h.0.attn.q.bias"]
+    dumped = program.run(example_inputs(graph, {"B": 2, "T": 3}), [], dump=addresses)
+    for address in addresses:
+        np.testing.assert_array_equal(dumped[address], program.parameters()[address], address)
+
+
 def test_in_float32_they_are_packed_for_use(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but their layout changes, and who asks for gradients gets parameters again."""
     graph = shipped("gpt2")
