@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from attndsl.diagnostics import error
 from attndsl.lazy import Array
+
+
+class Columns(Mapping[str, Array]):
+    """Arrays of one length by name, made when one is asked for."""
+
+    def _made(self) -> dict[str, Array]:
+        raise NotImplementedError
+
+    @cached_property
+    def _arrays(self) -> dict[str, Array]:
+        return self._made()
+
+    def __getitem__(self, name: str) -> Array:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
 
 
 def as_frame(arrays: Mapping[str, Array], index: Sequence[str], what: str, instead: str) -> Any:

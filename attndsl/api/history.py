@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from attndsl.api.frames import as_frame
+from attndsl.api.frames import Columns, as_frame
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
 
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from attndsl.runs.history import History
 
 
-class TrainingHistory(Mapping[str, Array]):
+class TrainingHistory(Columns):
     """The log of a run as arrays of one length, a place for each step that it speaks of: `"step"`, int64, and float64
     for all else: `"loss"`, `"lr"`, `"grad_norm"`, `"tokens"`, `"flops"`, `"seconds"`, `"cross_entropy"` where a step
     computes it, `"scalars.NAME"` for each further scalar output of the model, and `"held_out"`,
@@ -28,23 +26,13 @@ class TrainingHistory(Mapping[str, Array]):
     def __init__(self, record: History) -> None:
         self.record = record
 
-    @cached_property
-    def _arrays(self) -> dict[str, Array]:
+    def _made(self) -> dict[str, Array]:
         from attndsl.runs.history import columns
 
         found = columns(self.record.lines)
         return {
             name: np.array(values, dtype=np.int64 if name == "step" else np.float64) for name, values in found.items()
         }
-
-    def __getitem__(self, name: str) -> Array:
-        return self._arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
 
     def __repr__(self) -> str:
         return f"<attndsl.TrainingHistory of {self.record.steps:,} steps: {', '.join(self)}>"

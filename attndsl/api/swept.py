@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attndsl.api.frames import as_frame
+from attndsl.api.frames import Columns, as_frame
 from attndsl.lazy import Array, np
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def sweep(
     return SweptModel(made).resume(jobs=jobs, quiet=quiet)
 
 
-class SweptModel(Mapping[str, Array]):
+class SweptModel(Columns):
     """The runs of a sweep, those of one combination of settings taken together over their seeds: arrays of one length,
     a place for each combination. There is one for each setting that varies (`"lr"`: numbers as float64, all else as
     objects), `"runs"`, int64, the number of finished runs, and float64 for what was measured: `"last"`, the last loss
@@ -97,20 +97,10 @@ class SweptModel(Mapping[str, Array]):
 
         return by_settings(self.histories)
 
-    @cached_property
-    def _arrays(self) -> dict[str, Array]:
+    def _made(self) -> dict[str, Array]:
         from attndsl.runs.spread import columns
 
         return {name: _array(name, values) for name, values in columns(self._groups).items()}
-
-    def __getitem__(self, name: str) -> Array:
-        return self._arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
 
     @property
     def verdict(self) -> str:
