@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from attndsl.api.checking import check
+from attndsl.data import examples
 from attndsl.diagnostics import AttnError, collected
 from attndsl.diagnostics.report import render
 from attndsl.elaborate import load, open_spec, shipped
@@ -115,7 +116,9 @@ def test_an_ablation_changes_one_thing() -> None:
 @pytest.mark.slow
 def test_what_trains_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attndsl: Callable[..., Finished]) -> None:
     """One command after the other, as they stand, since some begin from the weights of others or use them; two steps of
-    each training."""
+    each training, on a tenth of the sources, for which ten tokenizers are made."""
+    some = examples.sources()[::10]
+    monkeypatch.setattr(examples, "sources", lambda: some)
     monkeypatch.chdir(tmp_path)
     for command in TRAININGS:
         arguments = list(command.arguments)
