@@ -11,6 +11,8 @@ from attndsl.sizes import Size
 FLOAT, FLOAT32, INT, BOOL = "float", "float32", "int", "bool"
 FLOATS = (FLOAT, FLOAT32)  # of the precision that a model runs in; of float32, or that precision if it is finer
 DTYPES = (*FLOATS, INT, BOOL)
+BYTES = {FLOAT: 4, FLOAT32: 4, INT: 8, BOOL: 1}
+"""Bytes of an element, where a model runs in float32."""
 
 
 def widest(*dtypes: str) -> str:

@@ -145,8 +145,8 @@ class SweptModel(Columns):
 
     def __str__(self) -> str:
         """The table that `attndsl sweep` prints, and its verdict."""
-        from attndsl.inspection.table import aligned
         from attndsl.runs.spread import table
+        from attndsl.tables import aligned
 
         headings, rows, numeric = table(self._groups)
         return "\n".join([repr(self), *aligned(headings, rows, numeric), *([self.verdict] if self.verdict else [])])

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 
 from attndsl.graph import Axis, Node, ParameterInfo, Region, Value
 from attndsl.ops import OUTPUT, Dropout, Parameter, Take
-
-BYTES = {"float": 4, "float32": 4, "int": 8, "bool": 1}
+from attndsl.types import BYTES
 
 
 class KeptValues:

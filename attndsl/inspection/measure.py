@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from attndsl.addresses import Box, Indices, covered, loops_of, rounds
 from attndsl.diagnostics import error
 from attndsl.graph import Graph, Node, Region, ScopeInfo, Value
-from attndsl.graph.kept import BYTES, KeptValues
+from attndsl.graph.kept import KeptValues
 from attndsl.inspection.report import LayerReport, Report, Sharing, StateReport, Totals
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.ops import Parameter, Repeat, Scan
 from attndsl.passes.decide import Decide
 from attndsl.records import dataclass, field
 from attndsl.sizes import SizeTooLong
-from attndsl.types import shape_of
+from attndsl.types import BYTES, shape_of
 
 Loops = Mapping[str, Indices]  # the repeats around by address, and their rounds in which something runs
 BODIES = ("repeat", "scan")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from attndsl.inspection.report import KEPT_CONVENTION, LayerReport, Report, first_sentence
 from attndsl.records import dataclass
+from attndsl.tables import GAP
 from attndsl.values import shown_setting
 
-GAP = "  "
 ELSE = "everything else"
 HEADINGS = ("layer", "output", "shape", "parameters", "total", "FLOPs", "kept")
 
@@ -37,19 +37,6 @@ def memory(size: int) -> str:
         if size >= 1024**power:
             return f"{size / 1024**power:.1f} {prefix}B"
     return f"{size} B"
-
-
-def aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> list[str]:
-    """The lines of a table in plain columns; those called `numbers` are aligned at the right."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    lines = []
-    for row in (headings, *rows):
-        cells = [
-            cell.rjust(width) if heading in numbers else cell.ljust(width)
-            for cell, width, heading in zip(row, widths, headings, strict=True)
-        ]
-        lines.append(GAP.join(cells).rstrip())
-    return lines
 
 
 # ---------------------------------------------------------------- header and totals

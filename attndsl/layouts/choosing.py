@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from attndsl.graph import Node, Value
 from attndsl.layouts.channels import Channel, channels, linear_channels, owned_channels
@@ -23,23 +24,32 @@ RARELY = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerUp:
-    """The way that was not taken along the dimension `on`: how the result would have lain, and how many elements would
-    have been sent for it, where the way that was taken sends `sent`. Lengths that only inputs say are guessed."""
+class ChannelUse:
+    """A channel, and which of the operands need not be moved for it."""
 
-    on: str
-    result: State
-    instead: float
-    sent: float
+    channel: Channel
+    there: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelChoice:
+    """How a node is computed along the dimension `number`, in a region that runs so many `times`: the way that was
+    taken, and the one that came second, if there was one."""
+
+    node: Node
+    number: int
+    times: Size
+    taken: ChannelUse
+    second: ChannelUse | None
 
 
 class ChannelChooser:
-    """Chooses among channels. `runners_up` has what came second, by the value that was made."""
+    """Chooses among channels. `choices` has what was chosen, by the value that was made."""
 
     def __init__(self, wanted: WantedPlacements, facts: Facts, located: Mapping[Value, Located]) -> None:
         self.mesh: Mesh = wanted.mesh
         self.wanted, self.facts, self.located = wanted, facts, located
-        self.runners_up: dict[Value, list[RunnerUp]] = {}
+        self.choices: dict[Value, list[ChannelChoice]] = {}
 
     def best(self, node: Node, number: int, times: Size, others: Sequence[Channel]) -> Channel:
         """How to compute a node along a dimension: the cheapest of its channels, and of equally cheap ones that which
@@ -50,23 +60,51 @@ class ChannelChooser:
         if wanted is VARYING:  # of layers in stages: each device computes its own
             return Channel((VARYING,) * len(node.inputs), VARYING)
         states = [self.located[value].planned.states[number] for value in node.inputs]
-        partial = self._partial(node, number)
+        first, *rest = sorted(
+            self.possible(node, states, wanted, others), key=lambda each: self._cost(node, number, each, wanted, times)
+        )
+        second = self._way(node, number, rest[0]) if rest else None
+        choice = ChannelChoice(node, number, times, self._way(node, number, first), second)
+        self.choices.setdefault(node.output, []).append(choice)
+        return first
+
+    def possible(
+        self, node: Node, states: Sequence[State], wanted: State, others: Sequence[Channel]
+    ) -> Iterator[Channel]:
+        """The channels of a node that make use of how its operands lie along a dimension (`states`), or of how its
+        result is wanted, beside those along `others`."""
+        partial = {i for i, state in enumerate(states) if _is_sum(state)}
         zero = [i for i, value in enumerate(node.inputs) if value in self.facts.zeros]
         there = {state for state in (*states, wanted) if isinstance(state, Axis)}
-        possible = list(owned_channels(node, states, self.facts.choices))
-        possible += [
-            channel
-            for channel in channels(node)
-            if channel.is_whole or any(state in there for state in (*channel.operands, channel.result))
-        ]
-        possible += linear_channels(node, partial, zero)
-        free = [channel for channel in possible if not any(channel.clashes(other) for other in others)]
-        first, *others_left = sorted(free, key=lambda channel: self._cost(node, number, channel, wanted, times))
-        if others_left:
-            sent, instead = (self._sent(node, number, each, wanted, times)[0] for each in (first, others_left[0]))
-            second = RunnerUp(self.mesh.names[number], others_left[0].result, instead, sent)
-            self.runners_up.setdefault(node.output, []).append(second)
-        return first
+        found = chain(
+            owned_channels(node, states, self.facts.choices),
+            (
+                channel
+                for channel in channels(node)
+                if channel.is_whole or any(state in there for state in (*channel.operands, channel.result))
+            ),
+            linear_channels(node, partial, zero),
+        )
+        return (channel for channel in found if not any(channel.clashes(other) for other in others))
+
+    def needed(self, node: Node, i: int, channel: Channel) -> State:
+        """How an operand must lie for a channel."""
+        after = channel.operands[i]
+        varies = after is WHOLE and not channel.is_whole and node.inputs[i] in self.facts.differentiated
+        return VARYING if varies else after
+
+    def repeats_work(self, node: Node, channel: Channel, states: Sequence[State], wanted: State) -> bool:
+        """Whether each device does the work of all, though something is divided."""
+        return channel.is_whole and any(isinstance(state, Axis) for state in (wanted, *states))
+
+    def work(self, node: Node, times: Size) -> float:
+        """What it counts as, in elements sent, that each device does the work of all."""
+        all = sum(self.facts.elements(value.type) for value in (*node.inputs, node.output))
+        return 2 * all * self.facts.often(times)
+
+    def _way(self, node: Node, number: int, channel: Channel) -> ChannelUse:
+        located = enumerate(map(self.located.__getitem__, node.inputs))
+        return ChannelUse(channel, tuple([there.has(number, self.needed(node, i, channel)) for i, there in located]))
 
     def _cost(self, node: Node, number: int, channel: Channel, wanted: State, times: Size) -> tuple[float, bool, bool]:
         """What a channel costs: what is sent, and what else speaks against it."""
@@ -74,9 +112,8 @@ class ChannelChooser:
         later = LATER if channel.result is PARTIAL or isinstance(channel.result, Owned) else 1.0
         total = sent + more - (1 - later) * result
         states = [self.located[value].planned.states[number] for value in node.inputs]
-        if channel.is_whole and any(isinstance(state, Axis) for state in (wanted, *states)):
-            all = sum(self.facts.elements(value.type) for value in (*node.inputs, node.output))
-            total += 2 * all * self.facts.often(times)  # each device does the work of all
+        if self.repeats_work(node, channel, states, wanted):
+            total += self.work(node, times)
         return total, channel.result != wanted, channel.is_whole
 
     def _sent(
@@ -85,15 +122,12 @@ class ChannelChooser:
         """How many elements are sent in all, how many of them to bring the result where it is wanted, and how many
         more these are to count as."""
         size, total, more = self.mesh.dimensions[number][1], 0.0, 0.0
-        for i, (value, after) in enumerate(zip(node.inputs, channel.operands, strict=True)):
-            there = self.located[value]
-            elements = self.facts.elements(value.type) * self.facts.often(there.emitter.times)
-            after = VARYING if after is WHOLE and not channel.is_whole and value in self.facts.differentiated else after
-            if there.has(number, after):
-                continue
-            if after is PARTIAL and i not in self._partial(node, number):
-                continue  # zeros
+        for i, value in enumerate(node.inputs):
+            there, after = self.located[value], self.needed(node, i, channel)
             before = there.planned.states[number]
+            if there.has(number, after) or (after is PARTIAL and not _is_sum(before)):  # zeros
+                continue
+            elements = self.facts.elements(value.type) * self.facts.often(there.emitter.times)
             sent = elements * _price(before, after, size)
             total += sent
             if value in self.facts.weights and isinstance(before, Axis):
@@ -102,10 +136,10 @@ class ChannelChooser:
         result *= _price(channel.result, wanted, size)
         return total + result, result, more
 
-    def _partial(self, node: Node, number: int) -> set[int]:
-        """The operands that are sums still to be made, or are with zeros in some places."""
-        states = enumerate(self.located[value].planned.states[number] for value in node.inputs)
-        return {i for i, state in states if state is PARTIAL or isinstance(state, Owned)}
+
+def _is_sum(state: State) -> bool:
+    """Whether a value that lies so is a sum still to be made, or is one with zeros in some places."""
+    return state is PARTIAL or isinstance(state, Owned)
 
 
 def _price(before: State, after: State, size: int) -> float:

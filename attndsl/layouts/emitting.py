@@ -30,10 +30,7 @@ from attndsl.ops import (
 )
 from attndsl.records import dataclass
 from attndsl.sizes import Size
-from attndsl.types import FLOAT, FLOAT32, Axis, Type
-
-BYTES = {FLOAT: 4, FLOAT32: 4, "int": 8, "bool": 1}
-"""Bytes of an element, where floats are float32."""
+from attndsl.types import BYTES, Axis, Type
 
 
 @dataclass(frozen=True, slots=True)

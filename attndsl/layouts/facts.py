@@ -3,6 +3,8 @@ things are."""
 
 from __future__ import annotations
 
+from math import prod
+
 from attndsl.graph import Graph, Node, Region, Value
 from attndsl.layouts.classes import is_whole_take
 from attndsl.ops import Broadcast, Cast, Constant, Given, Parameter, Range, Take
@@ -30,6 +32,8 @@ class Facts:
         self._ranges: set[Value] = set()
         self._all_taken: set[Value] = set()
         self._anywhere: set[Value] = set()
+        self._elements: dict[Type, float] = {}
+        self._often: dict[Size, float] = {}
         self._region(graph.body)
 
     def takes_all(self, node: Node) -> bool:
@@ -42,14 +46,19 @@ class Facts:
 
     def elements(self, type: Type) -> float:
         """About how many elements a value has."""
-        total = 1.0
-        for axis in type.axes:
-            total *= self._known(axis.size, USUAL)
-        return total
+        if type not in self._elements:
+            self._elements[type] = prod(self._known(axis.size, USUAL) for axis in type.axes)
+        return self._elements[type]
+
+    def worth(self, size: Size) -> float:
+        """About how much a formula comes to."""
+        return float(size.exact(self.sizes))
 
     def often(self, times: Size) -> float:
         """About how often a region runs."""
-        return self._known(times, OFTEN)
+        if times not in self._often:
+            self._often[times] = self._known(times, OFTEN)
+        return self._often[times]
 
     def _known(self, size: Size, otherwise: int) -> float:
         try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 
 from attndsl.diagnostics import Diagnostic, error, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
 from attndsl.graph.initial import Initializer
 from attndsl.graph.kept import KeptValues
-from attndsl.layouts.choosing import RunnerUp
+from attndsl.layouts.alternatives import Alternatives
 from attndsl.layouts.classes import AxisClasses
 from attndsl.layouts.core import Layout, PlacementRule
 from attndsl.layouts.emitting import Move
@@ -28,8 +28,8 @@ class LaidOut:
     """`graph` is that of one device, an ordinary graph with collectives in it; `whole` the one that it was made from.
     `values` has for each value where it lies, and why; `parameters`, `inputs` and `outputs` the same by
     address, in which each `*` stands for an index, and by name. `rules` are those that divide a parameter's axis over a
-    dimension, `runners_up` the ways in which values could have been computed instead, `moves` the collectives,
-    `loops` the repeats in stages."""
+    dimension, `alternatives` the ways in which they could lie instead, `moves` the collectives, `loops` the repeats in
+    stages."""
 
     layout: Layout
     whole: Graph
@@ -39,7 +39,7 @@ class LaidOut:
     inputs: Mapping[str, Placement]
     outputs: Mapping[str, Placement]
     rules: Mapping[tuple[str, Axis, str], PlacementRule]
-    runners_up: Mapping[Value, Sequence[RunnerUp]]
+    alternatives: Alternatives
     moves: tuple[Move, ...]
     warnings: tuple[Diagnostic, ...]
     loops: tuple[StagedLoop, ...] = ()
@@ -109,15 +109,16 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
         for axis, (name, _) in wanted.of_parameter(info).divided.items()
         if (rule := wanted.rule(info.address, axis, name)) is not None
     }
+    again = _made_again(walk)
     return LaidOut(
         layout, whole, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs, rules,
-        walk.chooser.runners_up, tuple(_moves(walk)), found,
+        Alternatives(graph, walk.chooser, stored, layout.parameters, again), tuple(_moves(walk, again)), found,
         tuple(staged.loops.values()),
     )  # fmt: skip
 
 
-def _moves(walk: LayoutWalk) -> Iterator[Move]:
-    """The collectives, with those that gradients make again."""
+def _made_again(walk: LayoutWalk) -> Collection[Value]:
+    """What gradients make again instead of keeping it."""
     kept = KeptValues(walk.graph.parameters)
 
     def visit(region: Region) -> None:
@@ -128,9 +129,14 @@ def _moves(walk: LayoutWalk) -> Iterator[Move]:
                 visit(inner)
 
     visit(walk.body)
+    return kept.made_again
+
+
+def _moves(walk: LayoutWalk, again: Collection[Value]) -> Iterator[Move]:
+    """The collectives, with those that gradients make again."""
     for made, move in walk.moves:
         yield move
-        if made in kept.made_again and not move.in_backward:
+        if made in again and not move.in_backward:
             yield replace(move, in_backward=True, reason="for gradients, again")
 
 

@@ -5,30 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl.diagnostics import Span
-from attndsl.layouts.choosing import RunnerUp
+from attndsl.graph import ParameterInfo, Value
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.laid_out import LaidOut
-from attndsl.layouts.placements import PARTIAL, WHOLE, Rounds
+from attndsl.layouts.placements import PARTIAL, WHOLE, Rounds, State
 from attndsl.sizes import Size
+from attndsl.tables import aligned
 from attndsl.types import Axis, Type
 
 Row = tuple[str, ...]
 STAGES = ("repeat", "on", "stages", "layers of each", "microbatches", "steps", "of them idle")
-NUMBERS = ("times", "bytes", "if whole", *STAGES[2:])
+PARAMETERS = ("parameter", "lies", "on", "along", "holds", "sends", "why")
+NUMBERS = ("times", "bytes", "holds", "sends", *STAGES[2:])
 
 
 def tell(laid_out: LaidOut) -> str:
     """The layout, then tables: repeats in stages, parameters as they lie between their uses, values that have names,
-    collectives. Bytes are those of one device (of a parameter of a repeat, in one round) in float32, and formulas of
-    the sizes that inputs bind. Beside each stands what another way would have cost: of a parameter, that it is whole;
-    of a value, the way that came second, where it sends more (what inputs bind is taken to be 512 long)."""
+    collectives. Bytes are those of one device in float32, and formulas of the sizes that inputs bind. Beside each is
+    told what another way would have cost, all the rest as it is: of a parameter, every other axis along which it could
+    lie; of a value, the way that came second."""
     mesh = laid_out.layout.mesh
     title = f"{laid_out.whole.title} laid out over {mesh}: {mesh.devices} devices"
     rules = [f"  {line.strip()}" for line in str(laid_out.layout).splitlines()[1:-1]]
     tables = [
         *([_table("stages", STAGES, list(_stages(laid_out)))] if laid_out.loops else []),
-        _table("parameters", ("parameter", "lies", "bytes", "if whole", "why"), list(_parameters(laid_out))),
-        _table("values", ("value", "lies", "why", "otherwise"), list(_values(laid_out))),
+        _table(
+            "parameters, and how else they could lie: bytes of all layers that a device holds, and sends in a step",
+            PARAMETERS,
+            list(_parameters(laid_out)),
+        ),
+        _table(
+            "values, and what came second: bytes more that a device would send in a step",
+            ("value", "lies", "why", "otherwise"),
+            list(_values(laid_out)),
+        ),
         _table(
             "collectives",
             ("in", "collective", "over", "array on a device", "bytes", "times", "pass", "why", "line"),
@@ -46,49 +56,62 @@ def _stages(laid_out: LaidOut) -> Iterator[Row]:
 
 
 def _parameters(laid_out: LaidOut) -> Iterator[Row]:
-    graph, layout = laid_out.whole, laid_out.layout
-    for info in graph.parameters:
-        placement = laid_out.parameters[info.address, info.type]
-        why = [_by_rule(laid_out, info.address, state, at) for at, state in enumerate(placement.states)]
-        if layout.parameters and placement.on(layout.parameters) is WHOLE and layout.mesh.size(layout.parameters) > 1:
-            count = layout.mesh.size(layout.parameters)
-            why.append(f"whole on {layout.parameters}: no axis that is left can be divided by {count}")
-        bytes = (f"{4 * type.count(graph.sizes):,}" for type in (placement.local(info.type), info.type))
-        yield info.address, placement.shown(info.type), *bytes, "; ".join(filter(None, why)) or "nothing divides it"
+    """Those of which everything but the name is the same have their rows together. Along each dimension the way that
+    was taken is the first."""
+    alike: dict[tuple[str, tuple[Row, ...]], list[str]] = {}
+    for info in laid_out.whole.parameters:
+        lies = laid_out.parameters[info.address, info.type].shown(info.type)
+        alike.setdefault((lies, tuple(_ways(laid_out, info))), []).append(info.address)
+    for (lies, ways), (first, *others) in alike.items():
+        names = [*(f"{name}," for name in (first, *others)[:-1]), (first, *others)[-1]]
+        for number in range(max(len(ways), len(names))):
+            way = ways[number] if number < len(ways) else ("",) * (len(PARAMETERS) - 2)
+            yield names[number] if number < len(names) else "", lies if number == 0 else "", *way
 
 
-def _by_rule(laid_out: LaidOut, address: str, state: object, at: int) -> str:
-    name = laid_out.layout.mesh.names[at]
+def _ways(laid_out: LaidOut, info: ParameterInfo) -> Iterator[Row]:
+    """The columns after the first two."""
+    sizes, last = laid_out.whole.sizes, ""
+    for way in laid_out.alternatives.of_parameter(info):
+        taken, last = way.on != last, way.on
+        why = (_by_rule(laid_out, info.address, way.on, way.state) if taken else "",)
+        sends = _number(way.sends, sizes) if way.sends is not None else "impossible"
+        yield way.on if taken else "", _lies(way.state), _number(way.holds, sizes), sends, *why
+
+
+def _by_rule(laid_out: LaidOut, address: str, on: str, state: State) -> str:
     if isinstance(state, Rounds):
-        rules = (rule for rule in laid_out.layout.rules if rule.dimension == name and state.loop in rule.loops)
-        return f"{state.count} layers of each stage: `{next(rules)}`"
-    if not isinstance(state, Axis):
-        return ""
-    rule = laid_out.rules.get((address, state, name))
-    if rule is not None:
-        return f"`{rule}`"
-    return f"`parameters on {name}`: {state.name} is its longest axis that can be divided"
+        rules = (rule for rule in laid_out.layout.rules if rule.dimension == on and state.loop in rule.loops)
+        return f"`{next(rules)}`, {state.count} in each stage"
+    if isinstance(state, Axis):
+        rule = laid_out.rules.get((address, state, on))
+        return f"`{rule}`" if rule is not None else f"`parameters on {on}`, its longest axis that can be divided"
+    if on == laid_out.layout.parameters:
+        return f"`parameters on {on}`, but no axis is left that {laid_out.layout.mesh.size(on)} divides"
+    return "no rule divides it"
 
 
 def _values(laid_out: LaidOut) -> Iterator[Row]:
     parameters = {info.address for info in laid_out.whole.parameters}
     for value, (placement, reason) in laid_out.values.items():
         for name in value.names[-1:] if parameters.isdisjoint(value.names) else ():
-            yield name, placement.shown(value.type), reason, _otherwise(laid_out.runners_up.get(value, ()))
+            yield name, placement.shown(value.type), reason, _otherwise(laid_out, value)
 
 
-def _otherwise(runners_up: Sequence[RunnerUp]) -> str:
+def _otherwise(laid_out: LaidOut, value: Value) -> str:
     """What came second, and how many bytes more it would have sent."""
-    said = []
-    for second in runners_up:
-        more = 4 * (second.instead - second.sent)
-        lies = second.result.name if isinstance(second.result, Axis) else _WORDS.get(second.result, "by owner")
-        if more >= 1 and more != float("inf"):
-            said.append(f"{lies} on {second.on}: {more / 1e6:,.1f} MB more")
-    return "; ".join(said)
+    found = laid_out.alternatives.of_value(value)
+    said = ((on, state, _number(more, laid_out.whole.sizes)) for on, state, more in found)
+    return "; ".join(f"{_lies(state)} on {on}: {more} more" for on, state, more in said if more != "0")
 
 
-_WORDS: Mapping[object, str] = {WHOLE: "whole", PARTIAL: "a sum"}
+def _lies(state: State) -> str:
+    if isinstance(state, Rounds):
+        return f"layers of {state.loop}"
+    return str(state) if isinstance(state, Axis) else _WORDS.get(state, "by owner")
+
+
+_WORDS: Mapping[State, str] = {WHOLE: "whole", PARTIAL: "a sum"}
 
 
 def _moves(laid_out: LaidOut) -> Iterator[Row]:
@@ -125,10 +148,4 @@ def _line(span: Span | None) -> str:
 def _table(title: str, headings: Row, rows: Sequence[Row]) -> str:
     if not rows:
         return f"{title}: none\n"
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    lines = [title]
-    for row in (headings, *rows):
-        cells = zip(headings, row, widths, strict=True)
-        line = "  ".join(c.rjust(width) if heading in NUMBERS else c.ljust(width) for heading, c, width in cells)
-        lines.append(f"  {line.rstrip()}")
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in (title, *(f"  {line}" for line in aligned(headings, rows, NUMBERS))))

@@ -9,11 +9,14 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_text
 from attndsl.layouts import choose_layout
+from attndsl.layouts.alternatives import ring_bytes
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.laid_out import LaidOut, lay_out
+from attndsl.layouts.placements import WHOLE
 from attndsl.layouts.telling import tell
 from attndsl.ops import OPS
 from attndsl.passes import optimize
+from attndsl.sizes import Size
 
 MODEL = """model M(vocab=64, width=16, heads=4, depth=3, n=4) {
   input tokens: int[B, T] where tokens < vocab
@@ -108,12 +111,48 @@ def test_everything_is_told() -> None:
     text = tell(laid_out("data=2, model=4; B on data; heads, 4*width, vocab on model"))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "M laid out over (data=2, model=4): 8 devices" in lines
-    by_rules = "`parameters on data`: in is its longest axis that can be divided; `heads, 4*width, vocab on model`"
-    assert f"h.*.attn.q.weight [in=width/data, out=width/model] 128 1,024 {by_rules}" in lines
+    stored = "`parameters on data`, its longest axis that can be divided"
+    at = lines.index(f"h.*.attn.out.weight [in=width/model, out=width/data] data out=width 384 1,152 {stored}")
+    rule = "`heads, 4*width, vocab on model`"
+    assert lines[at + 1 : at + 3] == ["whole 768 768", f"model in=width 384 144*B*T {rule}"]
     logits = "logits [B/data, T, vocab/model] `B on data`; `heads, 4*width, vocab on model`"
-    assert any(line.startswith(logits) and "MB more" in line for line in lines)
+    assert any(line.startswith(logits) and line.endswith("more") for line in lines)
     sent = "h.*.mlp.down all_reduce model float[B=B/2, T, out=width] 32*B*T 3 forward for `add` <text>:7"
     assert sent in lines
+
+
+def sent(found: LaidOut) -> Size:
+    """What a device sends in a step, by rings."""
+    mesh = found.layout.mesh
+    return sum((ring_bytes(move, mesh.size(move.on)) * move.times for move in found.moves), start=Size.of(0))
+
+
+def test_what_parameters_would_cost_otherwise_is_what_they_then_cost() -> None:
+    """Of all of them, whole instead of in parts: what they hold, and what the devices send in all."""
+    found, whole = (laid_out(f"data=2; B on data{rest}") for rest in ("", "; parameters whole"))
+    ways = [list(found.alternatives.of_parameter(info)) for info in found.whole.parameters]
+    assert {way.on for each in ways for way in each} == {"data"}
+    for info, each in zip(found.whole.parameters, ways, strict=True):
+        taken, last = each[0], each[-1]
+        local = found.parameters[info.address, info.type].local(info.type)
+        assert taken.holds == local.elements * 4 * info.copies
+        assert last.state is WHOLE
+        assert last.holds == info.type.elements * 4 * info.copies
+    more = sum((each[-1].sends - each[0].sends for each in ways), start=Size.of(0))
+    assert (sent(whole) - sent(found) - more).known(found.whole.sizes) == 0
+
+
+def test_what_a_value_would_cost_otherwise() -> None:
+    """Hidden units of which each device makes all: in each of 3 layers it gathers the 64 of each position and the bias
+    forwards, and the gradients of the positions that it only has a part of backwards; of 4 devices each sends three
+    quarters of the bytes."""
+    found = laid_out("model=4; heads, 4*width on model")
+    value = next(value for value in found.values if value.names[-1:] == ("h.*.mlp.up.y",))
+    ((on, state, more),) = found.alternatives.of_value(value)
+    assert (on, state) == ("model", WHOLE)
+    units, (b, t) = 3 * 64 * 4 * 3 // 4, (Size.symbol(name) for name in "BT")
+    known = {name: Size.of(size) for name, size in found.whole.sizes.items()}
+    assert more.substitute(known) == b * t * (2 * units) + units
 
 
 def refusal(layout: str, text: str = MODEL) -> str:

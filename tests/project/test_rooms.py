@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROOMS = (
     # What everything stands on.
     "records", "addresses", "lazy", "shipped", "diagnostics", "habits", "sizes", "storage", "choices",
+    "tables",
     # From text to graph.
     "types", "syntax", "highlighting", "formatting", "ops", "graph", "values", "elaborate",
     # What reads a graph without running it.
