@@ -98,8 +98,8 @@ def test_it_is_told() -> None:
     text = tell(laid_out("stages=2; h on stages in 4 microbatches"))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "h stages 2 3 4 5 1 (20%)" in lines
-    (scale,) = (line for line in lines if line.startswith("h.*.ln_1.scale h/stages [width]"))
-    assert scale.endswith("3 layers of each stage: `h on stages in 4 microbatches`")
+    (scale,) = (line for line in lines if line.startswith("h.*.ln_1.scale, h/stages [width]"))
+    assert scale.endswith("`h on stages in 4 microbatches`, 3 in each stage")
     assert not laid_out("stages=2; h on stages in 4 microbatches").warnings
 
 
