@@ -127,7 +127,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], numbers:
     if sys.stdout.isatty():
         _print_rich(headings, rows, numbers)
         return
-    from attndsl.inspection.table import aligned
+    from attndsl.tables import aligned
 
     print("\n".join(aligned(headings, rows, numbers)))
 
