@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from attndsl.graph import Axis, Graph, Node, Region, Value
-from attndsl.graph.kept import BYTES, KeptValues
+from attndsl.graph.kept import KeptValues
 from attndsl.layouts import Layout
 from attndsl.layouts.classes import Place
 from attndsl.ops import Attention, Dot, GroupedDot, LinearCrossEntropy, LogSoftmax, Parameter, Repeat, Scan, Take
@@ -31,6 +31,7 @@ from attndsl.planning.work import (
     Workload,
 )
 from attndsl.sizes import Size
+from attndsl.types import BYTES
 
 
 def work_of(

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from attndsl.graph import Node, Value
-from attndsl.graph.kept import BYTES
 from attndsl.planning.work import Backstep, Extent, Segment
+from attndsl.types import BYTES
 
 Read = tuple[tuple[Value, int], ...]
 """Values that gradients read again, with the bytes of an element."""
