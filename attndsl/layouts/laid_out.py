@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from attndsl.diagnostics import Diagnostic, error, warning
+from attndsl.diagnostics import AttnError, Diagnostic, error, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
 from attndsl.graph.initial import Initializer
 from attndsl.graph.kept import KeptValues
@@ -17,7 +17,7 @@ from attndsl.layouts.placements import WHOLE, Placement, indices
 from attndsl.layouts.staged_loop import StagedLoop
 from attndsl.layouts.stages import Staged, in_stages, local_name, rows_in_stages
 from attndsl.layouts.walk import LayoutWalk
-from attndsl.layouts.wanted import WantedPlacements
+from attndsl.layouts.wanted import NOT_DIVISIBLE, WantedPlacements
 from attndsl.lazy import Array
 from attndsl.records import dataclass, replace
 from attndsl.types import Axis, Type
@@ -50,17 +50,18 @@ class LaidOut:
             placement = self.parameters[info.address, info.type]
             yield from ((address, info.type, placement) for address in info.addresses())
 
-    def own_names(self, rank: int) -> dict[str, str]:
-        """The parameters that a device has, all or a part of each, by their addresses in files: what it calls them. Of
-        layers in stages it has some, and counts these from 0."""
-        at, found = self.layout.mesh.coordinates(rank), dict[str, str]()
+    def of_devices(self) -> Iterator[tuple[str, str, dict[str, int]]]:
+        """Each parameter by its address in files, with what those call it that have it, and the places of these along
+        the dimensions on which layers stand in stages. Each counts its own layers from 0."""
         for info in self.whole.parameters:
             rounds = list(self.parameters[info.address, info.type].rounds)
             for address, numbers in zip(info.addresses(), info.indices(), strict=True):
-                name = local_name(info.address, numbers, rounds, at)
-                if name is not None:
-                    found[address] = name
-        return found
+                yield (address, *local_name(info.address, numbers, rounds))
+
+    def own_names(self, rank: int) -> dict[str, str]:
+        """What a device calls the parameters that it has, all or a part of each, by their addresses in files."""
+        at = self.layout.mesh.coordinates(rank).items()
+        return {address: name for address, name, places in self.of_devices() if places.items() <= at}
 
     def local_parameters(self, arrays: Mapping[str, Array], rank: int) -> dict[str, Array]:
         """What one device has of the parameters, as it calls them."""
@@ -78,7 +79,13 @@ class LaidOut:
                     message = (
                         f"`{name}` is {length} long along `{axis.name}`, which {size} devices share on `{dimension}`"
                     )
-                    raise error("E1004", message, help=f"give a multiple of {size}")
+                    raise error(NOT_DIVISIBLE, message, help=f"give a multiple of {size}")
+        sizes = {
+            str(axis.size): n for name, a in arrays.items() for axis, n in zip(types[name].axes, a.shape, strict=True)
+        }
+        for constraint in self.graph.constraints:
+            if constraint.code == NOT_DIVISIBLE and constraint.holds(sizes) is False:
+                raise AttnError(constraint.failure(sizes))
         return {name: self._cut(array, types[name], self.inputs[name], rank) for name, array in arrays.items()}
 
     def _cut(self, array: Array, type: Type, placement: Placement, rank: int) -> Array:

@@ -106,13 +106,11 @@ def _as_range(indices: range | tuple[int, ...]) -> range | tuple[int, ...]:
 
 
 def local_name(
-    address: str, numbers: Sequence[int], rounds: Iterable[tuple[str, Rounds]], at: Mapping[str, int]
-) -> str | None:
-    """What the device `at` these places calls a parameter in the rounds with these numbers, of which it counts its own
-    from 0. None for one that another device has."""
-    indices = dict(zip(loops_of(address), numbers, strict=True))
+    address: str, numbers: Sequence[int], rounds: Iterable[tuple[str, Rounds]]
+) -> tuple[str, dict[str, int]]:
+    """What a device calls a parameter in the rounds with these numbers, of which it counts its own from 0; and along
+    which dimension it is which device that has it."""
+    indices, places = dict(zip(loops_of(address), numbers, strict=True)), dict[str, int]()
     for name, own in rounds:
-        stage, indices[own.loop] = divmod(indices[own.loop], own.count)
-        if stage != at[name]:
-            return None
-    return filled(address, indices)
+        places[name], indices[own.loop] = divmod(indices[own.loop], own.count)
+    return filled(address, indices), places

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,14 @@ BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 
 
 def initial_parameters(
-    graph: Graph, seed: int = 0, part: Callable[[Array, str], Array] | None = None
+    graph: Graph,
+    seed: int = 0,
+    part: Callable[[Array, str], Array] | None = None,
+    only: Collection[str] | None = None,
 ) -> Iterator[tuple[str, Array]]:
     """Every parameter by concrete address (`h.0.ln_1.scale`), as float32, drawn by (seed, address) alone; of each the
-    `part` alone, if that is given: then no more of them are whole at a time than there are threads, and two.
+    `part` alone, if that is given: then no more of them are whole at a time than there are threads, and two. `only` are
+    the addresses of those that are drawn (None: all).
 
     Raises E0806 at once, before anything is drawn, where the parameters do not fit into this machine's memory, unless
     only parts of them are asked for.
@@ -45,6 +49,8 @@ def initial_parameters(
         for info in graph.parameters:
             start = written_out(info.initializer, info.type, info.stacked)
             for address, indices in zip(info.addresses(), info.indices(), strict=True):
+                if only is not None and address not in only:
+                    continue
                 draw = generator("initial", seed, address)
                 whole = partial(initial_value, start, graph.sizes, indices, draw)
                 yield address, whole if part is None else partial(_part, whole, part, address)

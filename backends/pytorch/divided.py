@@ -47,12 +47,25 @@ class WholeTraining:
         """Its part of the parameters by address, and of the states that all rows share."""
         return dict(arrays)
 
+    def names(self, addresses: Iterable[str]) -> dict[str, str]:
+        """What its program calls those parameters that it has a part of, by address."""
+        return {address: address for address in addresses}
+
+    def alike(self, address: str) -> tuple[str, ...]:
+        """The parameters that processes have in the place of this one, where layers are in stages, it among them."""
+        return (address,)
+
     def own(self, array: Array, address: str, axes: tuple[int, ...] | None = None) -> Array:
         """Its part of a parameter or a state, or of what is kept beside a parameter along some of its `axes`."""
         return array
 
+    def here(self, address: str) -> str:
+        """The one of those that this process has."""
+        return address
+
     def whole(self, array: Any, address: str, axes: tuple[int, ...] | None = None) -> Array:
-        """The whole of what it has a part of. All processes must ask for it."""
+        """The whole of what it has a part of; `array` is that, or what it has `here` in its place. All processes must
+        ask for it."""
         return to_array(array) if isinstance(array, torch.Tensor) else array
 
     def placed(self, tensor: torch.Tensor, address: str, axes: tuple[int, ...] | None = None) -> torch.Tensor:
@@ -106,8 +119,33 @@ class DividedTraining(WholeTraining):
         """Cut from those of all rows, which may be numbered."""
         return self.laid_out.local_inputs(initial_stacks(self.laid_out.whole, batch, "float64"), self.rank)
 
+    def names(self, addresses: Iterable[str]) -> dict[str, str]:
+        wanted = set(addresses)
+        return {address: name for address, name in self._names.items() if address in wanted}
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        return self.laid_out.own_names(self.rank)
+
+    def alike(self, address: str) -> tuple[str, ...]:
+        return self._alike.get(address, (address,))
+
+    def here(self, address: str) -> str:
+        return next((other for other in self.alike(address) if other in self._names), address)
+
+    @cached_property
+    def _alike(self) -> dict[str, tuple[str, ...]]:
+        """By address, in the order of stages."""
+        found: dict[str, tuple[str, ...]] = {}
+        named = [(address, name) for address, name, _ in self.laid_out.of_devices()]
+        for address, name in named:
+            found[name] = (*found.get(name, ()), address)
+        return {address: found[name] for address, name in named}
+
     def parameters(self, arrays: Iterable[tuple[str, Array]]) -> dict[str, Array]:
-        return {address: self.own(array, address).copy() for address, array in arrays}
+        states = {address for info in self.laid_out.whole.states for address in info.addresses()}
+        names = self._names | {address: address for address in states}
+        return {names[a]: self.own(array, a).copy() for a, array in arrays if a in names}
 
     def own(self, array: Array, address: str, axes: tuple[int, ...] | None = None) -> Array:
         type, placement = self._of(address, axes)
@@ -120,7 +158,12 @@ class DividedTraining(WholeTraining):
     def whole(self, array: Any, address: str, axes: tuple[int, ...] | None = None) -> Array:
         tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
         placed: Any = self.placed(tensor.detach(), address, axes)
-        return to_array(placed.full_tensor())
+        whole = placed.full_tensor()
+        for name, _ in self._places[address][1].rounds:  # the stage that has it gives it to the others
+            whole = whole.contiguous() if self.here(address) == address else whole.new_empty(whole.shape)
+            stage = self.alike(address).index(address)
+            torch.distributed.broadcast(whole, group=self.mesh.get_group(name), group_src=stage)
+        return to_array(whole)
 
     def placed(self, tensor: torch.Tensor, address: str, axes: tuple[int, ...] | None = None) -> torch.Tensor:
         from torch.distributed.tensor import DTensor, Replicate, Shard
@@ -131,11 +174,13 @@ class DividedTraining(WholeTraining):
 
     def norm(self, gradients: Mapping[str, torch.Tensor]) -> float:
         """What several devices have alike counts once."""
-        devices, total = self.laid_out.layout.mesh.devices, 0.0
+        mesh, total = self.laid_out.layout.mesh, 0.0
         norms = torch._foreach_norm(list(gradients.values())) if gradients else []
         for address, norm in zip(gradients, norms, strict=True):
-            parts = math.prod(size for _, size in self._places[address][1].divided.values())
-            total += float(norm.double()) ** 2 * parts / devices
+            placement = self._places[address][1]
+            parts = math.prod(size for _, size in placement.divided.values())
+            parts *= math.prod(mesh.size(name) for name, _ in placement.rounds)
+            total += float(norm.double()) ** 2 * parts / mesh.devices
         return math.sqrt(self.processes.total([total])[0])
 
     def any(self, here: bool) -> bool:

@@ -426,6 +426,10 @@ class Writer:
             if value in self.waiting:
                 self.write(value)
 
+    def settle_draws(self) -> None:
+        """Write what is still waiting that draws random numbers."""
+        self.settle([value for value, nodes in self.waiting.items() if any(node.op.draws for node in nodes)])
+
     def release(self, values: Iterable[Value], times: int = 1) -> None:
         """So many of these values' reads are written now."""
         for value in map(self.file.variables.root, values):

@@ -47,6 +47,8 @@ def parts(writer: Writer, table: Value, place: int) -> str | None:
 def write_loop(writer: Writer, node: Node) -> None:
     """The statements of a node with bodies."""
     held = writer.held(node)
+    if any(inner.op.draws for region in node.regions for inner in region.walk()):
+        writer.settle_draws()  # random numbers are drawn in the order of the graph, wherever what is drawn is read
     writer.settle(held)
     writer.cite(node)
     if isinstance(node.op, ops.Repeat) and node.op.count.value(writer.file.graph.sizes) == 0:

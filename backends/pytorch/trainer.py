@@ -66,7 +66,9 @@ class TorchTrainer:
             layout = layout or default_layout(graph, processes.size)
             self.part = DividedTraining(self.joined.graph, layout, processes, device)
             if parameters is None:
-                parameters = dict(initial_parameters(graph, recipe.seed, self.part.own))
+                names = self.part.names(parameter_shapes(graph))
+                drawn = initial_parameters(graph, recipe.seed, self.part.own, names)
+                parameters = {names[address]: array for address, array in drawn}
             else:
                 parameters = self.part.parameters(parameters.items())
         self.program = TorchProgram(
@@ -83,20 +85,22 @@ class TorchTrainer:
         self.device = str(self.program.device)
         named = dict(self.program.module.named_parameters())
         infos = parameter_infos(graph)
-        self.values = {address: named[address] for address in infos}
-        self.frozen = recipe.frozen(self.values)
+        self.values = {address: named[name] for address, name in self.part.names(infos).items()}
+        self.frozen = recipe.frozen(infos)
         self.trained = {address: value for address, value in self.values.items() if address not in self.frozen}
-        for address in self.frozen:
+        fixed = [address for address in self.values if self.frozen.issuperset(self.part.alike(address))]
+        for address in fixed:  # of others, processes send one another gradients
             self.values[address].requires_grad_(False)
-        decayed, factors = decaying(graph), recipe.factors(self.values)
+        decayed, factors = decaying(graph), recipe.factors(infos)
         self.groups: dict[tuple[bool, float], list[str]] = {}  # what is moved alike: whether it decays, how fast
-        for address in self.trained:
-            self.groups.setdefault((address in decayed, factors.get(address, 1.0)), []).append(address)
+        for address in infos:
+            group = self.groups.setdefault((address in decayed, factors.get(address, 1.0)), [])
+            group += [address] if address in self.trained else []
         self.shapes = parameter_shapes(graph)
         own = {address: tuple(value.shape) for address, value in self.values.items()}
         self.kept = {
             address: {name: _zeros(self.values[address], shape) for name, shape in shapes.items()}
-            for address, shapes in kept_shapes(recipe.optimizer, own, self.frozen).items()
+            for address, shapes in kept_shapes(recipe.optimizer, own, fixed).items()
         }
         self.updates = 0
         self.fullest: dict[str, int] = {}
@@ -146,7 +150,7 @@ class TorchTrainer:
     def _step(
         self, batches: Sequence[Mapping[str, Array]], step: int, goes_on: bool, without: Collection[str]
     ) -> StepResult:
-        for value in self.trained.values():
+        for value in self.values.values():
             value.grad = None
         parts, names = self.joined.prepared(batches, without)
         rows = []
@@ -194,6 +198,8 @@ class TorchTrainer:
         optimizer = self.recipe.optimizer
         fused = fused_update(optimizer)
         for (decay, factor), addresses in self.groups.items():
+            if not addresses:
+                continue
             step = Step(rate * factor, self.updates, decay)
             if fused is not None:
                 fused(
@@ -265,7 +271,7 @@ class TorchTrainer:
 
     def parameters(self) -> Deferred:
         def whole(address: str) -> Array:
-            return self.part.whole(self.values[address], address)
+            return self.part.whole(self.values[self.part.here(address)], address)
 
         shared = {address: self.part.whole(value, address) for address, value in self.carried.shared_arrays().items()}
         return Deferred.joined(Deferred.of(self.shapes, self.program.dtype, whole), shared)
@@ -276,7 +282,8 @@ class TorchTrainer:
 
     def state(self) -> Deferred:
         def kept(address: str, name: str) -> Array:
-            return self.part.whole(self.kept[address][name], address, dict(self._axes(address))[name])
+            own = self.kept[self.part.here(address)][name]
+            return self.part.whole(own, address, dict(self._axes(address))[name])
 
         shapes = kept_shapes(self.recipe.optimizer, self.shapes, self.frozen)
         known = {
@@ -304,7 +311,7 @@ class TorchTrainer:
             for address, value in self.values.items():
                 value.copy_(to_tensor(self.part.own(state[f"parameters/{address}"], address)))
             for address, kept in self.kept.items():
-                for name, axes in self._axes(address):
+                for name, axes in self._axes(address) if address not in self.frozen else ():
                     kept[name].copy_(to_tensor(self.part.own(state[f"optimizer/{name}/{address}"], address, axes)))
         if self.precision == "float16" and "scale" in state:
             self.scale, self.held = float(state["scale"][0]), int(state["scale"][1])

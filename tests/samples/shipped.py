@@ -26,6 +26,7 @@ OTHERWISE = {
     "elmo": {"width": 8, "labels": 0, "highways": 1},
     "dvae": {"stages": 2},
     "gemma3": {"depth": 4},
+    "gpt_nano": {"depth": 4},
 }
 STAGED = {"elmo": ["layer"]}
 """The repeats that a layout is to divide into stages; those of the others are all that stand in no other loop."""

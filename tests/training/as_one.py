@@ -31,12 +31,16 @@ FOUR = {
     "sequence": "data=2, model=2; B on data; MODEL; T on model",
     "context": "data=2, context=2; B on data; T on context",
     "experts": "data=2, experts=2; B on data; EXPERTS on experts",
+    "stages": "stages=4; LAYERS on stages; B on stages",
+    "data in stages": "data=2, stages=2; LAYERS on stages; B on data",
+    "model in stages": "stages=2, model=2; LAYERS on stages in 4 microbatches; MODEL",
 }
 TWO = {
     "parameters of two": "data=2; B on data",
     "model of two": "model=2; MODEL",
     "sequence of two": "model=2; MODEL; T on model",
     "experts of two": "experts=2; EXPERTS on experts",
+    "stages of two": "stages=2; LAYERS on stages",
 }
 LAYOUTS = FOUR | TWO
 
@@ -85,7 +89,9 @@ def trained(processes: Any, name: str, layout: str | None, precision: str) -> Tr
             losses.append(result.loss)
             norms.append(result.grad_norm)
             if not step:
-                gradients = {a: trainer.part.whole(value.grad, a) for a, value in trainer.trained.items()}
+                values, part = trainer.values, trainer.part
+                addresses = (address for address in trainer.shapes if address not in trainer.frozen)
+                gradients = {address: part.whole(values[part.here(address)].grad, address) for address in addresses}
     except AttnError as problem:
         return f"{problem.diagnostics[0].code}: {problem.diagnostics[0].message}"
     return Trained(np.array(losses), np.array(norms), gradients, trainer.parameters())

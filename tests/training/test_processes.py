@@ -127,6 +127,28 @@ def test_layouts_do_not_affect_results(spec: str, text: str, tmp_path: Path, nam
     as_one(spec, text, tmp_path, count, {"precision": "float64", "optimizer": optimizer, "p": 0.1}, layout)
 
 
+STAGES = "stages=2; h on stages in 3 microbatches; vocab on stages"
+
+
+@pytest.mark.parametrize("optimizer", ["adamw(lr=1e-2)", pytest.param("adafactor(lr=1e-2)", marks=pytest.mark.slow)])
+def test_layers_in_stages(spec: str, text: str, tmp_path: Path, optimizer: str) -> None:
+    """What dropout drops is what one process drops, though each has some of the layers."""
+    as_one(spec, text, tmp_path, 2, {"precision": "float64", "optimizer": optimizer, "p": 0.1, "depth": 2}, STAGES)
+
+
+def test_stages_are_resumed_by_one(spec: str, text: str, tmp_path: Path) -> None:
+    """A checkpoint has all layers under their own names. Of two that stand at one place of two stages, one is frozen:
+    its process sends gradients back all the same."""
+    more = {"precision": "float64", "checkpoint": 1, "depth": 2, "freeze": "wte.*|wpe.*|h.0.*"}
+    alone(spec, text, tmp_path / "whole", **more)
+    run = tmp_path / "run"
+    laid = words(spec, "--data", text, "--out", run, "--layout", STAGES, **more)
+    assert Together(2, tmp_path, laid, before=stop_after_three).end().codes == (130,) * 2
+    assert len(read_log(run)) == 3
+    train(resume=run, layout=STAGES.replace("stages=2", "stages=1"), console=Silent())
+    require_near(run, tmp_path / "whole", NEAR["float64"])
+
+
 def test_resumed_with_another_number(spec: str, text: str, tmp_path: Path) -> None:
     """Three processes, then two, then one."""
     more = {"precision": "float64", "checkpoint": 1}
