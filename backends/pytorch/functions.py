@@ -385,14 +385,21 @@ class Writer:
         """What `value` is, for a statement that stands for one of its readers."""
         value = self.file.variables.root(value)
         nodes = self.waiting.pop(value, ())
+        self._stands(nodes)
         for other in (value for n in nodes for value in map(self.file.variables.root, n.inputs)):
             self.left[other] -= 1
         self.left[value] -= 1
         return self.tensor(value).at(level)
 
+    def _stands(self, nodes: Sequence[Node]) -> None:
+        """These nodes are in a statement now: none of their values waits any more."""
+        for value in (value for node in nodes for value in node.outputs):
+            self.waiting.pop(value, None)
+
     def write(self, value: Value) -> None:
         """The statement that gives `value` a variable."""
         nodes = self.waiting.pop(value)
+        self._stands(nodes)
         node = nodes[0]
         expression = self.values[value]
         self.cite(*nodes)
@@ -427,8 +434,10 @@ class Writer:
                 self.write(value)
 
     def settle_draws(self) -> None:
-        """Write what is still waiting that draws random numbers."""
-        self.settle([value for value, nodes in self.waiting.items() if any(node.op.draws for node in nodes)])
+        """Write what is still waiting that draws random numbers, and stands in nothing else that waits."""
+        inside = {value for _, *others in self.waiting.values() for node in others for value in node.outputs}
+        drawing = (value for value, nodes in self.waiting.items() if any(node.op.draws for node in nodes))
+        self.settle([value for value in drawing if value not in inside])
 
     def release(self, values: Iterable[Value], times: int = 1) -> None:
         """So many of these values' reads are written now."""
