@@ -23,7 +23,7 @@ from tests.training.several import LONGEST
 
 pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
 
-FEW = (("gpt_nano", "both"), ("mixtral:nano", "experts of two"))
+FEW = (("gpt_nano", "both"), ("gpt_nano", "stages"), ("mixtral:nano", "experts of two"))
 
 
 @pytest.fixture(scope="module")
