@@ -94,7 +94,7 @@ def trained(processes: Any, name: str, layout: str | None, precision: str) -> Tr
                 gradients = {address: part.whole(values[part.here(address)].grad, address) for address in addresses}
     except AttnError as problem:
         return f"{problem.diagnostics[0].code}: {problem.diagnostics[0].message}"
-    return Trained(np.array(losses), np.array(norms), gradients, trainer.parameters())
+    return Trained(np.array(losses), np.array(norms), gradients, dict(trainer.parameters()))
 
 
 def size_of(layout: str) -> int:
