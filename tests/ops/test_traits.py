@@ -182,7 +182,6 @@ LISTS = {  # that name ops by text, and no fact about them
     "attndsl/drawing/captions.py": "words in the names of blocks",
     "attndsl/highlighting/colours.py": "operators that are words of the grammar",
     "attndsl/typesetting/notation.py": "functions of sizes",
-    "backends/pytorch/collective_helpers.py": "functions of written files",
     "backends/pytorch/opened.py": "functions of compile-time numbers",
 }
 

@@ -11,6 +11,7 @@ from attndsl.planning import ParallelPlan, machine, predict, work_of
 from tests.scripts import script
 
 pytest.importorskip("torch.testing._internal.distributed.fake_pg")
+pytestmark = pytest.mark.filterwarnings("ignore:Set timeout is now only supported")  # a group of nobody has none
 memory: Any = script("memory")
 
 WITHIN = 0.1
