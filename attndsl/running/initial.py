@@ -16,6 +16,7 @@ from attndsl.ops import Call
 from attndsl.ops.arrays import generator
 from attndsl.running.trainer import processor_threads
 from attndsl.storage.arrays import machine_bytes
+from attndsl.storage.deferred import Deferred
 
 if TYPE_CHECKING:
     import numpy
@@ -64,6 +65,18 @@ def initial_parameters(
 def _part(whole: Callable[[], Array], part: Callable[[Array, str], Array], address: str) -> Array:
     """A copy, so that the whole is there no longer."""
     return part(whole(), address).copy()
+
+
+def drawn_parameters(graph: Graph, seed: int = 0) -> Deferred:
+    """The same, each drawn when it is asked for."""
+    of = {a: (info, at) for info in graph.parameters for a, at in zip(info.addresses(), info.indices(), strict=True)}
+
+    def drawn_at(address: str) -> Array:
+        info, indices = of[address]
+        start = written_out(info.initializer, info.type, info.stacked)
+        return initial_value(start, graph.sizes, indices, generator("initial", seed, address))
+
+    return Deferred.of({a: info.type.shape(graph.sizes) for a, (info, _) in of.items()}, "float32", drawn_at)
 
 
 def _ahead(draws: Iterator[tuple[str, Callable[[], Array]]], threads: int) -> Iterator[tuple[str, Array]]:

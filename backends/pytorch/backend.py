@@ -30,6 +30,10 @@ SDPA: dict[str, dict[str, str]] = {
 (`torch.nn.attention.SDPBackend`), and in words."""
 
 
+META = "meta"
+"""The device of torch's whose tensors have shapes and no memory."""
+
+
 class PyTorch(Backend):
     """Writes the optimised graph as a readable `torch.nn.Module`, and runs that."""
 
@@ -172,15 +176,26 @@ class PyTorch(Backend):
         seed: int,
         compile: bool,
     ) -> Any:
-        """The module whose text `source` gives, with parameters by address (None: drawn by `seed`)."""
+        """The module whose text `source` gives, with parameters by address (None: drawn by `seed`); on the device
+        `meta`, where they have no memory, without."""
         from attndsl.backends.pytorch.compiling import compiled
-        from attndsl.backends.pytorch.plain import plain_module
+        from attndsl.backends.pytorch.plain import empty_module, plain_module
         from attndsl.passes import optimize
-        from attndsl.running.initial import initial_parameters
+        from attndsl.running.initial import drawn_parameters
 
-        arrays = dict(initial_parameters(graph, seed)) if parameters is None else parameters
-        module, _ = plain_module(optimize(graph)[0], arrays, dtype=dtype, device=device)
+        made, _ = optimize(graph)
+        if device == META:
+            module, _ = empty_module(made, dtype=dtype)
+        else:
+            arrays = drawn_parameters(graph, seed) if parameters is None else parameters
+            module, _ = plain_module(made, arrays, dtype=dtype, device=device)
         return compiled(module) if compile else module
+
+    def fill(self, module: Any, arrays: Mapping[str, Array]) -> None:
+        """Set the parameters of such a module by address, one after the other."""
+        from attndsl.backends.pytorch.plain import fill
+
+        fill(module, arrays)
 
     def exporter(self) -> Exporter:
         self.require()

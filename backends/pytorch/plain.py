@@ -24,22 +24,45 @@ def plain_module(
     """The module of the plain file of an optimised graph, in evaluation mode, with `arrays` as its parameters by
     address (E0807 where they are not); if `traced`, in the form that `torch.export` can read. With the file."""
     check_parameters(arrays, graph)
+    module, written = empty_module(graph, dtype=dtype, device=device, traced=traced)
+    module.to_empty(device=torch.device(device))
+    fill(module, arrays, own_suffix(graph) if traced else None)
+    return module, written
+
+
+def empty_module(graph: Graph, *, dtype: str, device: str = "cpu", traced: bool = False) -> tuple[Any, WrittenFile]:
+    """The same on the meta device: its parameters have shapes and no memory. It is written for `device`."""
     place = torch.device(device)
     written = write(graph, device=place.type, plain=True, traced=traced)
     namespace = execute(written, graph.name, place)
     with unfilled():
         module = namespace[written.model]()
-    module.to_empty(device=place).to(getattr(torch, dtype)).eval()
-    suffix = own_suffix(graph) if traced else ""
+    return module.to(getattr(torch, dtype)).eval(), written
+
+
+def fill(module: Any, arrays: Mapping[str, Array], suffix: str | None = None) -> None:
+    """Set the parameters of a plain module, one after the other; of those that are divided among processes (`DTensor`)
+    the part that is here. `suffix` is what names have in a traced one."""
     named = dict(module.named_parameters())
     turned = {f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, torch.nn.Linear)}
     for address, array in arrays.items():
-        name = ".".join(alone(step, suffix) for step in address.split(".")) if traced else address
+        name = address if suffix is None else ".".join(alone(step, suffix) for step in address.split("."))
         if name in named:
             tensor = to_tensor(np.asarray(array), shared=True)
             with torch.no_grad():
-                named[name].copy_(tensor.t() if name in turned else tensor)
-    return module, written
+                named[name].copy_(_as_divided(tensor.t() if name in turned else tensor, named[name]))
 
 
-__all__ = ["plain_module"]
+def _as_divided(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """A whole tensor as a parameter lies; nothing is sent, since every process has the whole."""
+    if not torch.distributed.is_available():
+        return tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if not isinstance(parameter, DTensor):
+        return tensor
+    own = tensor.to(parameter.device)
+    return distribute_tensor(own, parameter.device_mesh, parameter.placements, src_data_rank=None)
+
+
+__all__ = ["empty_module", "fill", "plain_module"]

@@ -1,0 +1,58 @@
+"""Modules on the meta device: there whatever their size, and filled part by part."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+
+import attndsl
+from tests.training.crew import Crew, on_mesh
+
+pytestmark = pytest.mark.torch
+
+SETTINGS = {"depth": 1, "width": 16, "heads": 2, "vocab": 32, "context": 8}
+
+
+@pytest.mark.parametrize("spec", ["gpt3:175b", "llama:3.1-70b", "mixtral"])
+def test_a_module_of_any_size(spec: str) -> None:
+    model = attndsl.load(spec)
+    module = model.torch(device="meta")
+    parameters = list(module.parameters())
+    assert {parameter.device.type for parameter in parameters} == {"meta"}
+    assert sum(parameter.numel() for parameter in parameters) == model.parameters
+
+
+def test_filled_it_is_the_module_that_is_made_at_once() -> None:
+    model = attndsl.load("gpt2", SETTINGS)
+    weights = {a: array + 1 for a, array in model.numpy().parameters().items()}
+    for given in (None, weights):
+        module = model.torch(device="meta").to_empty(device="cpu")
+        model.fill(module, given, seed=3)
+        whole = model.torch(given, plain=True, seed=3).state_dict()
+        assert module.state_dict().keys() == whole.keys()
+        assert all((tensor == whole[name]).all() for name, tensor in module.state_dict().items())
+
+
+def divided(rank: int, mesh: Any) -> dict[str, Any]:
+    """The parts that this process has, and where they begin."""
+    from torch.distributed.fsdp import fully_shard
+
+    model = attndsl.load("gpt2", SETTINGS)
+    module = fully_shard(model.torch(device="meta"), mesh=mesh)
+    module.to_empty(device="cpu")
+    model.fill(module, seed=3)
+    return {name: parameter.to_local().detach().numpy() for name, parameter in module.named_parameters()}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs fork")
+def test_each_process_fills_its_part() -> None:
+    with Crew(2) as crew:
+        parts = crew.run(on_mesh, (("data", 2),), divided)
+    whole = attndsl.load("gpt2", SETTINGS).torch(plain=True, seed=3).state_dict()
+    assert parts[0].keys() == whole.keys()
+    for name, tensor in whole.items():
+        assert parts[0][name].size < tensor.numel()
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), tensor.numpy(), name)
