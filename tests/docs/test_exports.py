@@ -17,7 +17,7 @@ STEP = re.compile(r"^```console\n(.*?)^```$|^```python\n(.*?)^```\n\n```text\n(.
 
 @pytest.mark.filterwarnings("ignore")  # what torch says of itself
 @pytest.mark.parametrize(
-    ("page", "count", "needed"), [("onnx.md", 4, ("onnx", "onnxruntime")), ("torch.md", 5, ("torch", "safetensors"))]
+    ("page", "count", "needed"), [("onnx.md", 4, ("onnx", "onnxruntime")), ("torch.md", 6, ("torch", "safetensors"))]
 )
 def test_a_page_is_what_happens(
     attndsl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, count: int, needed: tuple[str, ...]

@@ -18,7 +18,7 @@ import pytest
 
 from attndsl.cli import main
 from attndsl.running import backends
-from attndsl.runs.checkpoint import read_tensors
+from attndsl.runs.checkpoint import checkpoint_path, load_checkpoint, read_tensors
 from attndsl.runs.log import read_log
 from attndsl.runs.record import WEIGHTS, open_record, write_record
 from attndsl.training import train
@@ -147,6 +147,20 @@ def test_stages_are_resumed_by_one(spec: str, text: str, tmp_path: Path) -> None
     assert len(read_log(run)) == 3
     train(resume=run, layout=STAGES.replace("stages=2", "stages=1"), console=Silent())
     require_near(run, tmp_path / "whole", NEAR["float64"])
+
+
+def test_from_a_body(spec: str, text: str, tmp_path: Path) -> None:
+    """Each keeps its part of given weights, and what they begin with is written from all parts."""
+    more = {"precision": "float64", "steps": 2, "evaluate_batches": 1}
+    alone(spec, text, tmp_path / "body", **more)
+    given = [spec, "--data", text, "--weights", tmp_path / "body"]
+    assert main([str(word) for word in words(*given, "--out", tmp_path / "whole", "--device", "cpu", **more)]) == 0
+    ended = Together(2, tmp_path, words(*given, "--out", tmp_path / "run", **more)).end()
+    assert ended.codes == (0, 0), ended.messages
+    require_near(tmp_path / "run", tmp_path / "whole", NEAR["float64"])
+    begun = [load_checkpoint(checkpoint_path(tmp_path / name, 0), 0).state for name in ("run", "whole")]
+    assert begun[0].keys() == begun[1].keys()
+    assert all(np.array_equal(array, begun[1][name]) for name, array in begun[0].items())
 
 
 def test_resumed_with_another_number(spec: str, text: str, tmp_path: Path) -> None:
