@@ -50,7 +50,7 @@ def _add_planning(parser: Parser) -> None:
         "--plan",
         metavar="NAME=VALUE,…",
         default="",
-        help="what no layout says: stages=8, virtual=2, micro_batch=1, recompute=none|selective|full, "
+        help="what no layout says: virtual=2, micro_batch=1, recompute=none|selective|full, "
         "parameters=divided|states|whole, precision=bf16|fp8, attention=flash2|materialised|…, "
         "kernels=eager|fused|compiled, loss=plain|fused, async_tensor=yes|no",
     )

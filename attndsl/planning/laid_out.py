@@ -7,6 +7,7 @@ from typing import Any
 from attndsl.diagnostics import error
 from attndsl.layouts import Layout
 from attndsl.layouts.classes import Place
+from attndsl.ops import Repeat
 from attndsl.planning.axes import Dimensions
 from attndsl.planning.plan import ParallelPlan
 from attndsl.planning.work import Workload
@@ -18,14 +19,17 @@ BATCH, TOKENS, INNER, EXPERTS, STREAM = "batch", "tokens", "inner", "experts", "
 def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
     """`plan` with the degrees of a layout: rows of a batch on a dimension of the mesh are data parallelism, axes inside
     of layers tensor parallelism, tokens beside these sequence parallelism and alone context parallelism; experts lie
-    where rows or tokens lie.
+    where rows or tokens lie, and layers in stages on the first dimension.
 
     Raises E0953 for a layout that no plan describes.
     """
     dimensions = work.axes
     degrees: dict[str, Any] = {"data": 1, "tensor": 1, "context": 1, "experts": 1}
     sequence, order = False, ["data", "context", "tensor"]
-    for name, size in layout.mesh.dimensions:
+    for number, (name, size) in enumerate(layout.mesh.dimensions):
+        if any(rule.loops for rule in layout.rules if rule.dimension == name):
+            degrees["stages"] = _stages(layout, number)
+            continue
         marked = {_kind(dimensions, place): axis for place, axis in dimensions.marked(layout, name)}
         kinds = marked.keys()
         if STREAM in kinds:
@@ -53,6 +57,29 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
     return replace(plan, sequence=sequence, parameters=parameters, replicas=replicas, order=tuple(order), **degrees)
 
 
+def _stages(layout: Layout, number: int) -> int:
+    """How many devices are along a dimension on which layers stand in stages."""
+    name, size = layout.mesh.dimensions[number]
+    if number:
+        raise error(
+            "E0953", f"plans have the stages of `{name}` the furthest apart, and here others are further", layout.span,
+            help=f"let `{name}={size}` be the first dimension of the mesh",
+        )  # fmt: skip
+    other = next((rule for rule in layout.rules if rule.dimension == name and not rule.loops), None)
+    if other is not None:
+        raise error(
+            "E0953", f"`{other}`: plans have nothing but layers on `{name}`", other.span or layout.span,
+            help="leave it out; what stands outside of the layers is planned as work of the first and the last stage",
+        )  # fmt: skip
+    return size
+
+
+def microbatches(layout: Layout) -> int | None:
+    """In how many parts layers in stages take a batch; None without stages."""
+    rule = next((rule for rule in layout.rules if rule.loops), None)
+    return None if rule is None else rule.microbatches or layout.mesh.size(rule.dimension)
+
+
 def _kind(dimensions: Dimensions, place: Place) -> str:
     if place == dimensions.batch:
         return BATCH
@@ -68,6 +95,10 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
     mesh, rules = [], []
     dimensions, free = work.axes, work.graph.free_sizes
     batch = next(iter(free), "B")
+    if plan.stages > 1:
+        loops = dict.fromkeys(node.op.path for node in work.graph.body.nodes if isinstance(node.op, Repeat))
+        mesh.append(f"stages={plan.stages}")
+        rules.append(f"{', '.join(loops)} on stages in {plan.micro_batches} microbatches")
     together = plan.data * plan.context == plan.experts  # experts lie on all devices that have other data
     if plan.data > 1 or plan.devices == plan.stages:
         mesh.append(f"data={plan.data if together else plan.data // plan.experts}")

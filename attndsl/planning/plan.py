@@ -14,7 +14,7 @@ WORDS = {
     "recompute": RECOMPUTE, "parameters": ("divided", "states", "whole"), "kernels": KERNELS,
     "precision": ("bf16", "fp8", "fp32"), "loss": ("plain", "fused", "chunked"),
 }  # fmt: skip
-COUNTS = ("stages", "virtual", "micro_batch")
+COUNTS = ("virtual", "micro_batch")
 CHOICES = (*COUNTS, *WORDS, "attention", "async_tensor")
 """What a layout does not say of a plan."""
 

@@ -11,7 +11,7 @@ from attndsl.graph import Graph
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.layouts import Layout, choose_layout, default_layout
 from attndsl.planning.finding_work import work_of
-from attndsl.planning.laid_out import plan_of
+from attndsl.planning.laid_out import microbatches, plan_of
 from attndsl.planning.machines import MachineModel, machine
 from attndsl.planning.plan import CHOICES, COUNTS, WORDS, ParallelPlan
 from attndsl.planning.prediction import StepPrediction, batch_axis, predict
@@ -46,26 +46,26 @@ def plan_on_paper(
     plan = read_choices(choices, on)
     if searching:
         return _searched(graph, plan, on, nodes or 1, sizes)
-    found = choose_layout(layout, spec, graph) if layout else _default(graph, on, nodes, plan)
+    found = choose_layout(layout, spec, graph) if layout else default_layout(graph, (nodes or 1) * on.devices)
     work = _work(graph, plan, found)
     plan = plan_of(found, work, plan)
     if nodes is not None and plan.devices != nodes * on.devices:
         raise error(
             "E0953", f"the plan takes {plan.devices:,} devices, and {nodes:,} nodes have {nodes * on.devices:,}",
-            note=f"the layout's mesh has {found.mesh.devices:,}" + f", times {plan.stages} stages" * (plan.stages > 1),
             help="give the mesh other sizes, or another number of `--nodes`",
         )  # fmt: skip
     batch = batch_axis(work)
-    rows = sizes.get(batch, plan.data * max(plan.micro_batch, 1) * (ROWS * plan.stages if plan.stages > 1 else 1))
+    parts = microbatches(found)
+    rows = sizes.get(batch, plan.data * max(plan.micro_batch, 1) * (parts or 1))
     given = _sizes(graph, {**sizes, batch: rows})
+    if parts is not None:
+        if rows % (plan.data * parts):
+            raise error(
+                "E0953", f"{rows:,} rows cannot be divided over data {plan.data} and {parts} microbatches",
+                help=f"give a multiple of {plan.data * parts}: `--size {batch}=…`, or say `in … microbatches`",
+            )  # fmt: skip
+        plan = replace(plan, micro_batch=rows // (plan.data * parts))
     return predict(work, replace(plan, batch=given.pop(batch)), on, given)
-
-
-def _default(graph: Graph, on: MachineModel, nodes: int | None, plan: ParallelPlan) -> Layout:
-    devices = (nodes or 1) * on.devices
-    if devices % plan.stages:
-        raise error("E0953", f"{devices:,} devices cannot be divided into {plan.stages} stages")
-    return default_layout(graph, devices // plan.stages)
 
 
 def _searched(graph: Graph, plan: ParallelPlan, on: MachineModel, nodes: int, sizes: Mapping[str, int]) -> SearchResult:
@@ -85,7 +85,7 @@ def _sizes(graph: Graph, given: Mapping[str, int]) -> dict[str, int]:
 
 
 def read_choices(text: str, on: MachineModel) -> ParallelPlan:
-    """`stages=8, virtual=3, recompute=full`: a plan's choices that no layout says. The best attention kernel of the
+    """`virtual=3, recompute=full`: a plan's choices that no layout says. The best attention kernel of the
     machine is taken where none is named.
 
     Raises E0953 for what is no such choice.

@@ -11,7 +11,7 @@ from attndsl.elaborate import elaborate, open_spec
 from attndsl.layouts import choose_layout
 from attndsl.planning import ParallelPlan as Plan
 from attndsl.planning import machine, predict, work_of
-from attndsl.planning.laid_out import plan_of
+from attndsl.planning.laid_out import layout_text, microbatches, plan_of
 from attndsl.planning.request import plan_on_paper, read_tokens
 from attndsl.planning.search import SearchResult, search
 from attndsl.planning.shown import written
@@ -154,6 +154,31 @@ def test_what_the_search_proposes_is_a_layout(spec):
     assert again.memory.total == pytest.approx(found.best.memory.total)
 
 
+def test_layers_in_stages_are_a_layout():
+    opened = open_spec("llama:3-8b")
+    graph = elaborate(opened, {})
+    work = work_of(graph)
+    plan = Plan(stages=4, data=2, tensor=4, batch=64, micro_batch=2, sequence=True, parameters="states")
+    layout = choose_layout(layout_text(plan, work), opened, graph)
+    assert "layer on stages in 16 microbatches" in str(layout)
+    assert microbatches(layout) == plan.micro_batches == 16
+    assert plan_of(layout, work, plan) == replace(plan, order=("context", "data", "tensor"))
+    asked = {"machine_name": "h100x8", "nodes": None, "choices": "", "sizes": {"B": 64, "T": 2048}}
+    found = plan_on_paper(opened, graph, layout="stages=4, data=2; layer on stages; B on data", **asked)
+    assert (found.plan.stages, found.plan.micro_batch) == (4, 8)
+    for text, said in (
+        ("data=2, stages=4; layer on stages; B on data", "let `stages=4` be the first dimension"),
+        ("stages=4, data=2; layer on stages; B on data; vocab on stages", "nothing but layers on `stages`"),
+        (
+            "stages=4, data=2; layer on stages in 5 microbatches; B on data",
+            "64 rows cannot be divided over data 2 and 5",
+        ),
+    ):
+        with pytest.raises(AttnError, match="E0953") as refused:
+            plan_on_paper(opened, graph, layout=text, **asked)
+        assert said in str(refused.value)
+
+
 def test_the_order_of_a_mesh_says_which_devices_are_near():
     near = planned("llama:3-8b", "data=8, model=8; B on data; heads, hidden, vocab on model", batch=8)
     far = planned("llama:3-8b", "model=8, data=8; B on data; heads, hidden, vocab on model", batch=8)
@@ -191,9 +216,10 @@ def test_the_command(attndsl, tmp_path):
     assert both.out.count("the fastest of") == 2
     for more, said in (
         (["--nodes", "2"], "the plan takes 8 devices, and 2 nodes have 16"),
-        (["--plan", "stages=0"], "`stages` is a whole number of at least 1"),
+        (["--plan", "virtual=0"], "`virtual` is a whole number of at least 1"),
         (["--plan", "recompute=all"], "`recompute` is none, selective and full"),
-        (["--plan", "stage=2"], "did you mean `stages`?"),
+        (["--plan", "virtul=2"], "did you mean `virtual`?"),
+        (["--plan", "stages=2"], "a plan has no `stages`"),
     ):
         done = attndsl(*argv, *more)
         assert done.code == 1
