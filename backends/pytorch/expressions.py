@@ -71,13 +71,7 @@ def size_expression(size: Size, name: Callable[[str], str]) -> Expr:
 def _fraction(size: Size, name: Callable[[str], str]) -> tuple[Expr, Expr]:
     """A size as a quotient of integers."""
     size = readable(size)
-    below: dict[Factor, int] = {}
-    denominator = 1
-    for monomial, coefficient in size.terms.items():
-        denominator = math.lcm(denominator, coefficient.denominator)
-        for atom, exponent in _with_quotients(monomial):
-            below[atom] = max(below.get(atom, 0), -exponent)
-    below = {atom: exponent for atom, exponent in below.items() if exponent > 0}
+    below, denominator = _below(size)
     above: Expr | None = None
     for monomial, coefficient in size.terms.items():
         exponents = dict(below)
@@ -91,12 +85,30 @@ def _fraction(size: Size, name: Callable[[str], str]) -> tuple[Expr, Expr]:
     return above or number(0), _product(Fraction(denominator), below, name)
 
 
+def _below(size: Size) -> tuple[dict[Factor, int], int]:
+    """What a size is to be multiplied with so that nothing in it is divided: factors with exponents, and a number."""
+    below: dict[Factor, int] = {}
+    for monomial in size.terms:
+        for atom, exponent in _with_quotients(monomial):
+            below[atom] = max(below.get(atom, 0), -exponent)
+    denominator = math.lcm(*[coefficient.denominator for coefficient in size.terms.values()])
+    return {atom: exponent for atom, exponent in below.items() if exponent > 0}, denominator
+
+
 def _with_quotients(monomial: Sequence[tuple[Atom, int]]) -> list[tuple[Factor, int]]:
-    """The factors, with `1/(a+b)` as `a+b` to the power -1."""
-    return [
-        (atom.arguments[0], -exponent) if isinstance(atom, Opaque) and atom.function == "over" else (atom, exponent)
-        for atom, exponent in monomial
-    ]
+    """The factors, with `1/(a+b)` as `a+b` to the power -1, and `1/(1+b/a)` as `a` and that."""
+    found: dict[Factor, int] = {}
+    for atom, exponent in monomial:
+        factor: Factor = atom
+        if isinstance(atom, Opaque) and atom.function == "over":
+            factor, exponent = atom.arguments[0], -exponent
+            below, denominator = _below(factor)
+            divided = {**below, Size.of(denominator): 1} if denominator > 1 else below
+            for each, power in divided.items():
+                factor *= (each if isinstance(each, Size) else Size({((each, 1),): Fraction(1)})) ** power
+                found[each] = found.get(each, 0) - exponent * power
+        found[factor] = found.get(factor, 0) + exponent
+    return list(found.items())
 
 
 def _product(coefficient: Fraction, exponents: dict[Factor, int], name: Callable[[str], str]) -> Expr:

@@ -13,7 +13,10 @@ from attndsl.elaborate import load, shipped
 from attndsl.graph import Graph
 from attndsl.sizes import Size
 
-REDUCED = {"vocab": 61, "context": 12, "width": 32, "heads": 4, "kv_heads": 2, "head": 6, "hidden": 40}
+REDUCED = {
+    "vocab": 61, "context": 12, "width": 32, "heads": 4, "kv_heads": 2, "head": 6, "hidden": 40,
+    "codes": 31, "text": 6, "side": 4, "square": 3, "text_width": 24, "text_heads": 3, "text_hidden": 20, "shared": 10,
+}  # fmt: skip
 SPECS = tuple(shipped())
 NEED_A_LAYER = {"seq2seq"}  # the others are something without layers too
 

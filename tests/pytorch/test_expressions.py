@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from attndsl.backends.pytorch.expressions import (
@@ -50,8 +50,14 @@ def _sizes() -> st.SearchStrategy[Size]:
     return st.recursive(leaves, extend, max_leaves=6)
 
 
+A, B = Size.symbol("a"), Size.symbol("b")
+
+
 @settings(max_examples=300)
 @given(_sizes())
+@example(A / (Size.of(1) + B / A))
+@example(A / ((Size.of(1) + B / A) / 2))
+@example(A * 5 / (A / (A + B) + 1))
 def test_sizes_as_python_have_the_value_of_the_size(size: Size) -> None:
     try:
         value = size.value(VALUES)
