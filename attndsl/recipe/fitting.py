@@ -10,6 +10,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.graph import FLOAT, Graph, InputInfo, Type
 from attndsl.objectives.roles import Role
 from attndsl.recipe.recipe import KEYS, Recipe, option_owners
+from attndsl.records import replace
 
 
 def check_recipe(recipe: Recipe, graph: Graph) -> None:
@@ -43,11 +44,19 @@ def check_recipe(recipe: Recipe, graph: Graph) -> None:
     _check_joint(recipe)
     for patterns in (recipe.frozen, recipe.factors):  # most recipes have neither, and there may be a billion addresses
         patterns(address for info in graph.parameters for address in info.addresses())
-    failed = [
-        c.failure(values) for values in [_sizes(recipe, graph)] for c in graph.constraints if c.holds(values) is False
-    ]
+    values = _sizes(recipe, graph)
+    failed = [constraint for constraint in graph.constraints if constraint.holds(values) is False]
     if failed:
-        raise AttnError(*failed)
+        own = {name for name, size in values.items() if name not in graph.sizes and size == recipe.length}
+        place = at.get("length")
+        long = (Label(place, "so long are the texts of its training"),) if place is not None else ()
+        raise AttnError(
+            *[
+                replace(each, secondary=(*each.secondary, *long)) if own & constraint.symbols else each
+                for constraint in failed
+                for each in (constraint.failure(values),)
+            ]
+        )
 
 
 def _check_role(recipe: Recipe, graph: Graph, inputs: Mapping[str, InputInfo], role: Role, name: str) -> None:

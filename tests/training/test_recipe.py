@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from attndsl.api.checking import check_spec
 from attndsl.diagnostics import AttnError, Source
-from attndsl.elaborate import load
+from attndsl.elaborate import load, open_spec
 from attndsl.objectives import OBJECTIVES, Objective
 from attndsl.objectives.choice import choose_objective
 from attndsl.optimizers import OPTIMIZERS
@@ -303,6 +304,14 @@ def test_a_recipe_must_fit_the_model(spec: str, settings: dict[str, object], cod
     (diagnostic,) = problem.value.diagnostics
     assert diagnostic.code == code
     assert said in " ".join(diagnostic.helps)
+
+
+def test_a_recipe_that_is_too_long_is_named() -> None:
+    spec = open_spec("deepseek_v3")
+    with pytest.raises(AttnError) as problem:
+        check_spec(spec, {"context": "8"})
+    (diagnostic,) = problem.value.diagnostics
+    assert [label.span.text for label in diagnostic.secondary] == ["4096"]
 
 
 def test_inputs_that_text_cannot_fill(tmp_path: Path) -> None:
