@@ -7,6 +7,7 @@ one more axis, for the files that hold them so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import product
 
 from attndsl.addresses import Indices
@@ -71,6 +72,10 @@ def _inserted(address: str, stacks: tuple[int, ...], index: tuple[int, ...]) -> 
 
 
 def reading(graph: Graph, arrays: Mapping[str, Array]) -> Callable[[str], Array]:
-    """What finds a parameter of one layer in those of all."""
-    parts = parts_of(graph)
-    return lambda address: arrays[parts[address].whole][parts[address].index]
+    """What finds a parameter of one layer in those of all. It keeps some of these, since their layers are asked for by
+    turns."""
+    parts, whole = parts_of(graph), lru_cache(maxsize=_BY_TURNS)(arrays.__getitem__)
+    return lambda address: whole(parts[address].whole)[parts[address].index]
+
+
+_BY_TURNS = 6  # the matrices and biases of a gated sublayer

@@ -12,6 +12,7 @@ import pytest
 import attndsl
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_text
+from attndsl.storage.deferred import Deferred
 from attndsl.storage.safetensors import write_tensors
 from attndsl.weights import export_huggingface, load_weights, open_weights, save_weights
 from attndsl.weights.loading import PublishedNames
@@ -93,6 +94,19 @@ def test_what_is_asked_for_alone_is_what_all_together_are(tmp_path: Path) -> Non
     assert all(
         found.stated[a].shape == array.shape and found.stated[a].dtype == array.dtype for a, array in given.items()
     )
+
+
+def test_an_export_reads_each_once(tmp_path: Path) -> None:
+    opened, graph, given, folder = exported(EACH, tmp_path)
+    asked: list[str] = []
+
+    def read(address: str) -> Array:
+        asked.append(address)
+        return given[address]
+
+    export_huggingface(tmp_path / "again", graph, Deferred(given, read), opened.weights[0])
+    assert sorted(asked) == sorted(given)
+    same(load_weights(tmp_path / "again", graph, opened.weights), load_weights(folder, graph, opened.weights))
 
 
 def test_our_own_files_hold_the_whole(tmp_path: Path) -> None:
