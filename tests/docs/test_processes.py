@@ -31,7 +31,7 @@ def require_training(words: list[str]) -> None:
 
 def test_attndsl_understands_its_command_lines() -> None:
     own = [words[2:] for words in lines() if words[0] == "attndsl"]
-    assert len(own) == 3
+    assert len(own) == 4
     for words in own:
         require_training(words)
 
