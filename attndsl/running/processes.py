@@ -55,8 +55,8 @@ class Processes:
         return wanted
 
     def usage(self, memory: int) -> dict[str, float]:
-        """What it takes to train together so far: of the `memory` of each (`Trainer.memory`) the most, and
-        `collectives`, the share of the time that they have spent on one another. Nothing where it is alone."""
+        """What it takes to train together: of the `memory` of each (`Trainer.memory`) the most, and `collectives`, the
+        share of the time since it was last asked that they have spent on one another. Nothing where it is alone."""
         return {}
 
     def speaks(self) -> bool:

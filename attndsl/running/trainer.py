@@ -82,6 +82,10 @@ class Trainer(Protocol):
         what is computed. 0 where that is not known."""
         ...
 
+    def peak(self) -> float:
+        """FLOP/s that products of large matrices reach where it computes, as measured. 0 where that is not known."""
+        ...
+
     def step(
         self,
         batches: Sequence[Mapping[str, Array]],

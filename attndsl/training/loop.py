@@ -176,7 +176,8 @@ def run_session(session: Session, console: Console) -> Outcome:
                 step += 1
                 worked = sum(objective.positions(batch) for batch in parts)
                 progress.positions += worked
-                progress.flops += sum(work.of(batch) for batch in parts)
+                spent = sum(work.of(batch) for batch in parts)
+                progress.flops += spent
                 progress.loss = result.loss
                 progress.training.append((step, result.loss))
                 line: Line = {"step": step, "loss": result.loss, "lr": lr}
@@ -188,11 +189,11 @@ def run_session(session: Session, console: Console) -> Outcome:
                 line |= {"tokens": progress.positions, "flops": progress.flops}
                 line["seconds"] = round(time.monotonic() - begun, 3)
                 log.write({**line, "skipped": True} if result.skipped else line)
-                console.step(step, result.loss, speed.after_step(worked))
+                console.step(step, result.loss, speed.after_step(worked, spent))
                 last, stop = step == recipe.steps, processes.any(asked())
                 if last or stop or (recipe.evaluate and step % recipe.evaluate == 0):
                     if last or not stop:
-                        _evaluate(session, step, progress, log, console)
+                        _evaluate(session, step, progress, log, console, speed)
                         if last and progress.held_out is None:  # nothing else looks at what the last step made
                             last_batch = {name: array for name, array in parts[-1].items() if name not in given}
                             _require_sound(session, "the loss", trainer.evaluate([last_batch])[recipe.minimize], step)
@@ -246,7 +247,8 @@ def run_session(session: Session, console: Console) -> Outcome:
     )
 
 
-def _evaluate(session: Session, step: int, progress: _Progress, log: LogForm, console: Console) -> None:
+def _evaluate(session: Session, step: int, progress: _Progress, log: LogForm, console: Console, speed: _Speed) -> None:
+    usage = _usage(session, speed)
     found = evaluate(session)
     if found is None:
         return
@@ -260,11 +262,21 @@ def _evaluate(session: Session, step: int, progress: _Progress, log: LogForm, co
         line["held_out_scalars"] = others
     if found.per_byte is not None:
         line["held_out_per_byte"] = found.per_byte
-    log.write({**line, **session.processes.usage(session.trainer.memory)})
+    log.write({**line, **usage})
     per_byte = f", {found.per_byte:.4f} per byte" if found.per_byte is not None else ""
     counted = "nats per token" if found.per_byte is not None else "nats"
     scalars = "".join(f", {name} {value:.4f}" for name, value in others.items())
     console.say(f"step {step:,}: held out {found.per_token:.4f} {counted}{per_byte}{scalars}")
+
+
+def _usage(session: Session, speed: _Speed) -> dict[str, float]:
+    """What it takes several processes to train together, and how fast they are."""
+    usage = session.processes.usage(session.trainer.memory)
+    if not usage or not session.processes.is_first:
+        return usage
+    usage["tokens_per_second"] = round(speed.positions, 1)
+    peak = session.trainer.peak() * session.processes.size
+    return {**usage, "mfu": float(f"{speed.flops / peak:.3g}")} if peak else usage
 
 
 def _others(session: Session, scalars: Mapping[str, float]) -> dict[str, float]:
@@ -292,17 +304,29 @@ def _require_finite(session: Session, step: int) -> None:
 
 
 class _Speed:
-    """Positions per second over the last few steps, evaluations and checkpoints left out."""
+    """Positions and FLOPs per second over the last few steps, evaluations and checkpoints left out."""
 
     def __init__(self) -> None:
         self.last = time.monotonic()
-        self.recent: list[tuple[int, float]] = []
+        self.recent: list[tuple[int, int, float]] = []
 
-    def after_step(self, positions: int) -> float:
+    def after_step(self, positions: int, flops: int) -> float:
         now = time.monotonic()
-        self.recent = [*self.recent[-19:], (positions, now - self.last)]
+        self.recent = [*self.recent[-19:], (positions, flops, now - self.last)]
         self.last = now
-        return sum(n for n, _ in self.recent) / max(sum(seconds for _, seconds in self.recent), 1e-9)
+        return self.positions
+
+    @property
+    def positions(self) -> float:
+        return sum(positions for positions, _, _ in self.recent) / self._seconds
+
+    @property
+    def flops(self) -> float:
+        return sum(flops for _, flops, _ in self.recent) / self._seconds
+
+    @property
+    def _seconds(self) -> float:
+        return max(sum(seconds for _, _, seconds in self.recent), 1e-9)
 
     def pause(self) -> None:
         self.last = time.monotonic()

@@ -55,6 +55,9 @@ class NumpyTrainer:
     def _as_kept(self, array: Array) -> Array:
         return array.astype(self.precision) if array.dtype.kind == "f" else array
 
+    def peak(self) -> float:
+        return 0.0
+
     def step(
         self,
         batches: Sequence[Mapping[str, Array]],

@@ -155,6 +155,26 @@ def _rate(name: str, amount: float, samples: Callable[[], Kernels]) -> float:
     return amount / min(machine().seconds(name, list(samples()), samples).values()) / 1e9
 
 
+def peak(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP/s that products of large matrices reach there, measured once on a machine."""
+    if device.type == "cpu" and dtype == torch.float32:
+        return _rate(f"peak of {ARITHMETIC}", PEAKS[ARITHMETIC].amount, _square) * 1e9
+    cuda = device.type == "cuda"
+    size, where = (8192, torch.cuda.get_device_name(device)) if cuda else (1024, "the CPU")
+
+    def samples() -> Kernels:
+        x = torch.full((size, size), 0.01, dtype=dtype, device=device)
+
+        def product() -> None:
+            torch.mm(x, x)
+            if cuda:
+                torch.cuda.synchronize(device)
+
+        return {PLAIN: product}
+
+    return _rate(f"peak of {ARITHMETIC} in {dtype} on {where}", 2.0 * size**3, samples) * 1e9
+
+
 def _explained(kind: KernelChoice, chosen: str, peak: float) -> str:
     if len(kind.kernels()) < 2:
         return f"{chosen}, as there is no other"

@@ -69,7 +69,7 @@ class TorchProcesses(Processes):
 
     def __init__(self, launch: Launch) -> None:
         self.rank, self.size, self.local = launch.rank, launch.size, launch.local
-        self.began = time.perf_counter()
+        self.began, self.waited = time.perf_counter(), TIMED.seconds
 
     def gather(self, value: Result) -> list[Result]:
         found: list[Any] = [None] * self.size
@@ -82,7 +82,10 @@ class TorchProcesses(Processes):
         return tensor.tolist()
 
     def usage(self, memory: int) -> dict[str, float]:
-        told = self.gather((memory, TIMED.seconds / (time.perf_counter() - self.began)))
+        now = time.perf_counter()
+        share = (TIMED.seconds - self.waited) / (now - self.began)
+        self.began, self.waited = now, TIMED.seconds
+        told = self.gather((memory, share))
         most = max(each for each, _ in told)
         usage: dict[str, float] = {"memory": most} if most else {}
         if not torch.cuda.is_available():  # there they go on behind the back of the processor

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from attndsl.backends.pytorch.arrays import to_array, to_tensor
-from attndsl.backends.pytorch.autocast import mixed
+from attndsl.backends.pytorch.autocast import NARROW, mixed
 from attndsl.backends.pytorch.divided import DividedTraining, WholeTraining
 from attndsl.backends.pytorch.executing import out_of_memory
+from attndsl.backends.pytorch.kernels import peak
 from attndsl.backends.pytorch.live import LiveTensors
 from attndsl.backends.pytorch.optimizers import fused_update
 from attndsl.backends.pytorch.processes import TorchProcesses
@@ -146,6 +147,9 @@ class TorchTrainer:
         if self.program.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.program.device)
         return sum(self.fullest.values())
+
+    def peak(self) -> float:
+        return peak(self.program.device, NARROW.get(self.precision, self.program.torch_dtype))
 
     def _step(
         self, batches: Sequence[Mapping[str, Array]], step: int, goes_on: bool, without: Collection[str]

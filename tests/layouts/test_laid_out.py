@@ -89,6 +89,19 @@ def test_parameters_are_gathered_one_layer_at_a_time() -> None:
     assert all(placement.divided for placement in found.parameters.values())
 
 
+@pytest.mark.parametrize("mask", ["causal", "causal & window(2)"])
+def test_keys_and_values_of_all_positions_are_gathered(mask: str) -> None:
+    """Whatever the mask (Llama Team, 2024, section 3.3.2): once in each layer, and their gradients are scattered."""
+    found = laid_out("context=4; T on context", MODEL.replace("mask=causal", f"mask={mask}"))
+    moves = [move for move in found.moves if move.scope.startswith("h.") and "S" in [a.name for a in move.type.axes]]
+    whole = {move.collective: str(move.bytes.substitute({"width": Size.of(16), "heads": Size.of(4)})) for move in moves}
+    assert whole == {"all_gather": "64*B*T", "reduce_scatter": "64*B*T"}
+    assert Counter(move.collective for move in moves if not move.reason.endswith("again")) == {
+        "all_gather": 2, "reduce_scatter": 2,
+    }  # fmt: skip
+    assert not found.warnings
+
+
 def test_logits_over_a_divided_vocabulary_are_never_gathered() -> None:
     found = laid_out("data=2, model=4; B on data; vocab on model")
     assert not [m for m in found.moves if _is_activation(m) and "vocab" in [axis.name for axis in m.type.axes]]

@@ -91,6 +91,7 @@ def as_one(spec: str, text: str, folder: Path, count: int, more: dict[str, Any],
     usage = [line for line in read_log(folder / "run") if "held_out" in line]
     own = 16 * open_record(folder / "run").facts["parameters"] / count  # weights, gradients and two states of Adam
     assert all(line["memory"] > own / 2 and 0 < line["collectives"] < 1 for line in usage), usage
+    assert all(0 < line["mfu"] < 1 and line["tokens_per_second"] > 0 for line in usage), usage
 
 
 @pytest.mark.parametrize(
