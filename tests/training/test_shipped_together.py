@@ -15,7 +15,7 @@ import pytest
 from tests.programs.reading import REFUSED
 from tests.programs.together import together_differences
 from tests.programs.writer import Program
-from tests.samples.shipped import trained, written
+from tests.samples.shipped import EXPERTS, trained, written
 from tests.training.as_one import FOUR, LAYOUTS, NEAR, TWO, AsOne
 from tests.training.as_one import trained as train
 from tests.training.crew import Crew, Failed
@@ -23,7 +23,7 @@ from tests.training.several import LONGEST
 
 pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
 
-FEW = (("gpt_nano", "both"), ("gpt_nano", "stages"), ("mixtral:nano", "experts of two"))
+FAST = (("gpt_nano", "both"), ("gpt_nano", "stages"))
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +38,15 @@ def as_one(crew: Crew) -> AsOne:
 
 
 def chosen() -> list[Any]:
-    """All layouts of each model, or one; some of them are fast."""
+    """All layouts of each model; or one, for most of them over two devices."""
     found = []
     for number, name in enumerate(trained()):
-        kinds = list(FOUR if number % 3 == 0 else TWO)
-        few = LAYOUTS if os.environ.get("ATTNDSL_LAYOUTS") == "all" else (kinds[number // 3 % len(kinds)],)
-        found += [(name, layout) for layout in few if (name, layout) not in FEW]
-    return [*FEW, *(pytest.param(name, layout, marks=pytest.mark.slow) for name, layout in found)]
+        has_experts = name.partition(":")[0] in EXPERTS
+        some = LAYOUTS if os.environ.get("ATTNDSL_LAYOUTS") == "all" else FOUR if number % 8 == 0 else TWO
+        kinds = [kind for kind in some if has_experts or "experts" not in kind]
+        at = number % len(kinds)
+        found += [(name, kind) for kind in (kinds if some is LAYOUTS else kinds[at : at + 1])]
+    return [*FAST, *(pytest.param(*each, marks=pytest.mark.slow) for each in found if each not in FAST)]
 
 
 @pytest.mark.parametrize(("name", "layout"), chosen())
@@ -57,6 +59,7 @@ def test_a_shipped_model_is_trained_as_in_one_process(as_one: AsOne, name: str, 
     assert furthest < NEAR["float64"]
 
 
+@pytest.mark.slow
 def test_in_single_precision(as_one: AsOne) -> None:
     furthest = as_one.furthest("gpt_nano", written(TWO["model of two"], "gpt_nano"), "float32")
     assert isinstance(furthest, float)
@@ -67,7 +70,7 @@ STATES = 70
 """A program with a state that begins otherwise in each row."""
 
 
-@pytest.mark.parametrize("seeds", [(*range(5), STATES), pytest.param(range(5, 40), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [(0, 9, STATES), pytest.param(range(1, 20), marks=pytest.mark.slow)])
 def test_random_programs_are_trained_as_in_one_process(crew: Crew, seeds: Sequence[int]) -> None:
     """Or a reason is given why they cannot be. `python scripts/programs.py --processes` runs more."""
     assert re.search(r"state .* = range\(B\)", Program.random(STATES).text)
