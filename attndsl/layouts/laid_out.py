@@ -89,7 +89,7 @@ class LaidOut:
         return {name: self._cut(array, types[name], self.inputs[name], rank) for name, array in arrays.items()}
 
     def _cut(self, array: Array, type: Type, placement: Placement, rank: int) -> Array:
-        return array[tuple(indices(placement, type, self.layout.mesh.coordinates(rank), array.shape))]
+        return array[(*indices(placement, type, self.layout.mesh.coordinates(rank), array.shape), ...)]
 
 
 def lay_out(graph: Graph, layout: Layout) -> LaidOut:
@@ -100,7 +100,12 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     """
     whole, wanted = graph, WantedPlacements(Staged(graph), layout)
     rows = rows_in_stages(graph, layout, wanted.classes)
-    graph = in_place(graph, lambda value: {*wanted.of(value).divided, *((rows[value],) if value in rows else ())})
+
+    def divided(value: Value) -> dict[Axis, tuple[str, int]]:
+        in_microbatches = {rows[value]: ("", 1)} if value in rows else {}  # which lie on no dimension
+        return in_microbatches | wanted.of(value).divided
+
+    graph = in_place(graph, divided)
     staged = in_stages(graph, layout, AxisClasses(graph))
     if staged.graph is not whole:
         wanted = WantedPlacements(staged, layout)

@@ -101,7 +101,7 @@ def put_together(laid_out: LaidOut, found: Sequence[Found]) -> Simulated:
 def _cut(laid_out: LaidOut, name: str, array: Array, rank: int) -> Array:
     type = next(info.value.type for info in laid_out.whole.outputs if info.name == name)
     places = indices(laid_out.outputs[name], type, laid_out.layout.mesh.coordinates(rank), array.shape)
-    return array[tuple(places)] if array.ndim else array
+    return array[(*places, ...)]
 
 
 def assembled(laid_out: LaidOut, parts: list[Array | None], type: Type, placement: Placement, name: str) -> Array:

@@ -191,18 +191,30 @@ def test_each_device_computes_its_own_experts_alone(monkeypatch: pytest.MonkeyPa
     assert sum(rows) == len(products) * 2 * 8 * 2  # B * T * top
 
 
-def test_rows_of_a_mixture_stay_where_they_are() -> None:
-    """Nothing but gradients is sent where rows are divided: that they are sorted matters to none."""
+@pytest.mark.parametrize("layout", ["data=4; B on data", "data=2, context=2; B on data; T on context"])
+def test_elements_of_a_mixture_stay_where_they_are(layout: str) -> None:
+    """Nothing but gradients is sent where rows and positions are divided: that they are sorted matters to none."""
     spec = open_text(MIXTURE.format(capacity="capacity=none"))
     graph = elaborate(spec, {})
-    laid_out = lay_out(graph, choose_layout("data=4; B on data; parameters whole", spec, graph))
+    laid_out = lay_out(graph, choose_layout(layout + "; parameters whole", spec, graph))
     assert all(move.in_backward for move in laid_out.moves)
     assert not laid_out.warnings
     local = optimize(laid_out.graph)[0]
     assert sum(node.op.name == "grouped_dot" for node in local.body.walk()) == 2
-    inputs = example_inputs(graph, {"B": 4, "T": 3}, seed=2)
+    inputs = example_inputs(graph, {"B": 4, "T": 6}, seed=2)
     for each in (None, local):
         held(laid_out, inputs, parameters_of(graph), graph=each)
+
+
+def test_positions_are_gathered_once_that_must_be_whole() -> None:
+    """For hidden units that lie where they do: before each goes through several experts."""
+    spec = open_text(MIXTURE.format(capacity="capacity=none"))
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout("model=2; hidden on model; T on model", spec, graph))
+    gathered = [move.type for move in laid_out.moves if not move.in_backward and move.collective == "all_gather"]
+    assert sum("width" in {axis.name for axis in type.axes} for type in gathered) == 1
+    assert not any(axis.name == "top" for type in gathered for axis in type.axes if len(type.axes) > 3)
+    held(laid_out, example_inputs(graph, {"B": 2, "T": 6}, seed=2), parameters_of(graph))
 
 
 def test_where_the_order_of_rows_matters_they_are_sorted() -> None:
