@@ -89,7 +89,7 @@ class LaidOut:
         return {name: self._cut(array, types[name], self.inputs[name], rank) for name, array in arrays.items()}
 
     def _cut(self, array: Array, type: Type, placement: Placement, rank: int) -> Array:
-        return array[(*indices(placement, type, self.layout.mesh.coordinates(rank), array.shape), ...)]
+        return array[indices(placement, type, self.layout.mesh.coordinates(rank), array.shape)]
 
 
 def lay_out(graph: Graph, layout: Layout) -> LaidOut:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from types import EllipsisType
 
 from attndsl.graph import Value
 from attndsl.layouts.core import Mesh
@@ -106,13 +107,14 @@ def part_of(axis: Axis, count: int) -> Axis:
     return Axis(axis.name, axis.size / count, axis.origin)
 
 
-def indices(placement: Placement, type: Type, coordinates: dict[str, int], shape: tuple[int, ...]) -> Iterator[slice]:
-    """For each axis of a whole value of this shape, the part that the device at these coordinates has."""
-    divided = placement.divided
+def indices(
+    placement: Placement, type: Type, coordinates: dict[str, int], shape: tuple[int, ...]
+) -> tuple[slice | EllipsisType, ...]:
+    """What a whole array of this shape is indexed with for the part of the device at these coordinates, which is an
+    array where there are no axes, too."""
+    divided, found = placement.divided, list[slice]()
     for axis, length in zip(type.axes, shape, strict=True):
-        if axis not in divided:
-            yield slice(None)
-            continue
-        name, count = divided[axis]
+        name, count = divided.get(axis, ("", 1))
         part = length // count
-        yield slice(coordinates[name] * part, (coordinates[name] + 1) * part)
+        found.append(slice(coordinates[name] * part, (coordinates[name] + 1) * part) if count > 1 else slice(None))
+    return (*found, ...)

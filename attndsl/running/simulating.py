@@ -101,7 +101,7 @@ def put_together(laid_out: LaidOut, found: Sequence[Found]) -> Simulated:
 def _cut(laid_out: LaidOut, name: str, array: Array, rank: int) -> Array:
     type = next(info.value.type for info in laid_out.whole.outputs if info.name == name)
     places = indices(laid_out.outputs[name], type, laid_out.layout.mesh.coordinates(rank), array.shape)
-    return array[(*places, ...)]
+    return array[places]
 
 
 def assembled(laid_out: LaidOut, parts: list[Array | None], type: Type, placement: Placement, name: str) -> Array:
@@ -120,5 +120,5 @@ def assembled(laid_out: LaidOut, parts: list[Array | None], type: Type, placemen
         first = seen.setdefault(place, part)
         if first is not part and not np.array_equal(first, part, equal_nan=part.dtype.kind == "f"):
             raise Differ(f"rank {rank} has another `{name}` than a rank that should have the same")
-        whole[tuple(indices(placement, type, coordinates, shape))] = part
+        whole[indices(placement, type, coordinates, shape)] = part
     return whole

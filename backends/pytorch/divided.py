@@ -149,7 +149,7 @@ class DividedTraining(WholeTraining):
 
     def own(self, array: Array, address: str, axes: tuple[int, ...] | None = None) -> Array:
         type, placement = self._of(address, axes)
-        return array[(*indices(placement, type, self.coordinates, array.shape), ...)]
+        return array[indices(placement, type, self.coordinates, array.shape)]
 
     def _of(self, address: str, axes: tuple[int, ...] | None) -> tuple[Type, Placement]:
         type, placement = self._places[address]
