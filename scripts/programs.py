@@ -66,8 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
             from tests.training.crew import Crew
 
             look = partial(together_differences, crew=held.enter_context(Crew(4)))
-        refused = REFUSED if asked.causal or asked.layouts or asked.processes else ""
-        return hold(asked, lambda number: look(make(number))[:1], shown, refused)
+        return hold(asked, lambda number: look(make(number))[:1], shown, REFUSED)
 
 
 if __name__ == "__main__":
