@@ -2,6 +2,7 @@
 
     python scripts/memory.py                 six models by eight layouts
     python scripts/memory.py llama data      those whose names have these words
+    python scripts/memory.py --write         all, and put them into docs/planning.md
 
 Each row is one process on the CPU, of a group in which the others are not there: what it would get from them is not
 needed to know how much it holds. Measured are the bytes of all tensors that are there at once, when they are the most.
@@ -10,6 +11,7 @@ needed to know how much it holds. Measured are the bytes of all tensors that are
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -28,6 +30,8 @@ from attndsl.recipe.recipe import Recipe
 from attndsl.running.inputs import example_inputs
 from attndsl.running.processes import Launch
 
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "planning.md"
+TABLE = re.compile(r"(<!-- memory -->\n)(.*?)(<!-- /memory -->\n)", re.DOTALL)
 KINDS = ("weights", "gradients", "states", "activations", "working")
 PLAN = "precision=fp32,kernels=eager,loss=chunked"
 """How a process computes on a CPU."""
@@ -152,14 +156,29 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def markdown(rows: list[Row]) -> str:
+    """A column for each layout, a row for each model."""
+    lines = [f"| | {' | '.join(LAYOUTS)} |", f"|---|{'---:|' * len(LAYOUTS)}"]
+    for name in dict.fromkeys(each.model for each in rows):
+        cells = ["–" if each.refused else f"{sum(each.measured.values()) / 2**20:.1f} {each.error:+.1%}"
+                 for each in rows if each.model == name]  # fmt: skip
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
 def main(words: list[str]) -> None:
     warnings.filterwarnings("ignore")
+    if write := "--write" in words:
+        words = []
     rows = []
     for name in MODELS:
         for kind in LAYOUTS:
             if all(word in f"{name} {kind}" for word in words):
                 rows.append(row(name, kind))
                 print(table(rows[-1:]).splitlines()[-1] if len(rows) > 1 else table(rows), flush=True)
+    if write:
+        text = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(TABLE.sub(lambda found: found[1] + markdown(rows) + found[3], text), encoding="utf-8")
     errors = [abs(each.error) for each in rows if not each.refused]
     print(
         f"\n{len(errors)} measured; the error is {sum(errors) / len(errors):.1%} in the mean, {max(errors):.1%} at most"

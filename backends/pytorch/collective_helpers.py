@@ -119,18 +119,28 @@ class Gathered:
         return whole
 
 
+# What autograd calls copies in another precision, and views that are as large.
+COPIES = ("ToCopyBackward0", "TBackward0", "TransposeBackward0", "ViewBackward0", "UnsafeViewBackward0", "VaryBackward")
+
+
 def kept_part(x: Tensor) -> Tensor | tuple:
-    """What is kept of x for a gradient that reads it: all of it, unless it was gathered."""
-    gathered = getattr(x.untyped_storage(), "gathered", None)
+    """What is kept of x for a gradient that reads it: all of it, unless it was gathered, or is a copy of that."""
+    gathered, node = getattr(x.untyped_storage(), "gathered", None), x.grad_fn
+    while node is not None and node.name() in COPIES:
+        node = node.next_functions[0][0]
+    gathered = gathered or getattr(node, "gathered", None)
     if gathered is None:
         return x
     gathered.readers += 1
-    return gathered, x.size(), x.stride(), x.storage_offset()
+    return gathered, x.dtype, (x.size(), x.stride(), x.storage_offset())
 
 
 def gathered_again(kept: Tensor | tuple) -> Tensor:
     """The x of which this was kept."""
-    return kept if isinstance(kept, Tensor) else kept[0].again().as_strided(*kept[1:])
+    if isinstance(kept, Tensor):
+        return kept
+    gathered, dtype, view = kept
+    return gathered.again().as_strided(*view).to(dtype)
 ''',
     "all_gather": '''
 class AllGather(torch.autograd.Function):
@@ -152,7 +162,9 @@ class AllGather(torch.autograd.Function):
 def all_gather(x: Tensor, on: str, dim: int, varying: bool = False) -> Tensor:
     whole = AllGather.apply(x, on, dim, varying)
     if whole.dim() > 1 and torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        whole.untyped_storage().gathered = Gathered(x.detach(), on, dim)
+        whole.untyped_storage().gathered = gathered = Gathered(x.detach(), on, dim)
+        if whole.grad_fn is not None:
+            whole.grad_fn.gathered = gathered
     return whole
 ''',
     "reduce_scatter": '''

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -30,6 +31,13 @@ def test_a_few(model: str, layout: str) -> None:
     require_near(memory.row(model, layout))
 
 
+def test_the_page_says_how_far_off_predictions_are() -> None:
+    """The slow test measures what it says."""
+    cells = re.findall(r"[\d.]+ ([+-][\d.]+)%", memory.TABLE.search(memory.PAGE.read_text(encoding="utf-8"))[2])
+    assert len(cells) == len(memory.MODELS) * len(memory.LAYOUTS) - len(REFUSED)
+    assert all(abs(float(cell)) < 100 * WITHIN for cell in cells)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", memory.MODELS)
 def test_every_model_by_every_layout(model: str) -> None:
@@ -39,6 +47,11 @@ def test_every_model_by_every_layout(model: str) -> None:
     for row in rows:
         if not row.refused:
             require_near(row)
+    table = memory.TABLE.search(memory.PAGE.read_text(encoding="utf-8"))[2]
+    shown = next(line for line in table.splitlines() if line.startswith(f"| {model} |"))
+    found = memory.markdown(rows).splitlines()[-1]
+    for said, cell in zip(shown.split("|")[2:-1], found.split("|")[2:-1], strict=True):
+        assert said == cell or float(said.split()[0]) == pytest.approx(float(cell.split()[0]), rel=0.02)
 
 
 def test_gradients_take_the_place_of_activations_only_in_one_micro_batch() -> None:
