@@ -166,7 +166,7 @@ class LayoutWalk(ValueRequests):
     def _loop(self, node: Node, emitter: DeviceEmitter) -> None:
         op = node.op
         assert isinstance(op, Repeat | Scan)
-        carried = [self.wanted.of(value) for value in node.inputs]
+        carried = [self.wanted.of(value) for value in node.outputs[: op.carried]]
         stacked = [
             Placement(self.mesh, tuple(WHOLE if state == axis else state for state in self.wanted.of(value).states))
             for value, axis in zip(node.outputs[op.carried :], op.stacked, strict=True)

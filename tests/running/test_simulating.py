@@ -145,6 +145,43 @@ def test_a_model_is_the_same_on_many_devices(name: str, *, optimised: bool) -> N
     held(laid_out, inputs, parameters_of(laid_out.whole), graph=graph)
 
 
+DEEP = """model Deep(width=6, depth=4) {
+  input x: [B, T, width]
+  layer shared = linear(width)
+  start = mean(x, over=T)
+  seen, load, last = repeat h in depth {
+    noise = dropout(x, 0.2)
+    at = scan t in T with state = start {
+      state = 0.5 * state + noise[T=t] / (h + 1)
+      emit state
+    }
+    x = layer_norm(x + shared(at)) as norm
+    total = sum(abs(x), over=[B, T])
+    emit max(x, over=T), total / mean(total, over=width), mean(x, over=[B, T])
+  }
+  output y = x
+  output peaks = seen
+  output share = load
+  output means = last
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "layout", ["stages=2; h on stages in 4 microbatches", "data=2, stages=4; h on stages; B on data"]
+)
+def test_layers_in_stages_may_do_all_but_take_rows_together(layout: str) -> None:
+    """A loop that begins with something from outside, parameters of all layers, the number of the layer, what is
+    emitted for each row, as a sum over the rows, and made of such a sum."""
+    spec = open_text(DEEP)
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout(layout, spec, graph))
+    verify(laid_out.graph)
+    inputs = example_inputs(graph, {"B": 8, "T": 3}, seed=2)
+    held(laid_out, inputs, parameters_of(graph))
+    held(laid_out, inputs, parameters_of(graph), graph=optimize(laid_out.graph)[0], training=False)
+
+
 MIXTURE = """model Mixture(width=8, n=4, top=2, hidden=12) {{
   input x: [B, T, width]
   output y = x + (layer_norm(x) |> experts(n, top, mlp(hidden), {capacity}) as moe)
