@@ -4,10 +4,10 @@ forever: a device that fails, or comes to no meeting, ends them all."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from threading import Barrier, BrokenBarrierError, Thread
 from typing import TypeVar
 
+from attndsl.layouts import Mesh
 from attndsl.lazy import Array
 from attndsl.records import dataclass
 
@@ -88,12 +88,9 @@ def on_ranks(dimensions: Dimensions, work: Callable[[int, Member], T], *, timeou
 def _members(dimensions: Dimensions, timeout: float) -> list[Member]:
     """All devices, each with the meetings that it shares."""
     meetings: dict[tuple[str, tuple[int, ...]], Meeting] = {}
-    members = []
-    for rank in range(prod(size for _, size in dimensions)):
-        places, rest = dict[str, int](), rank
-        for name, size in reversed(dimensions):
-            rest, places[name] = divmod(rest, size)
-        own = {}
+    mesh, members = Mesh(tuple(dimensions)), list[Member]()
+    for rank in range(mesh.devices):
+        places, own = mesh.coordinates(rank), dict[str, Meeting]()
         for name, size in dimensions:
             others = tuple(place for other, place in places.items() if other != name)
             if (name, others) not in meetings:

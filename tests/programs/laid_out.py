@@ -36,6 +36,8 @@ MESHES: tuple[Dimensions, ...] = (
     (("data", 2), ("stages", 2)),
 )  # fmt: skip
 TIMEOUT = 60.0
+REASONS = {"E1004", "E1005", "E1006"}
+"""What does not divide, no stages, rows that are not apart: what else is wrong with a layout is a mistake of ours."""
 
 
 def layout_differences(program: Program) -> list[str]:
@@ -54,7 +56,7 @@ def layout_differences(program: Program) -> list[str]:
         if to_text(parse_text(text)) != text:
             return [f"{layout}: its text reads back as another graph"]
     except AttnError as problem:
-        return [REFUSED] if problem.diagnostics[0].code.startswith("E10") else [f"{layout}: {problem}"]
+        return [REFUSED] if {found.code for found in problem.diagnostics} <= REASONS else [f"{layout}: {problem}"]
     except Exception:
         return [f"{layout}: crash: {traceback.format_exc()}"]
     found = _differences(program, laid_out, draw)
