@@ -27,7 +27,7 @@ def reduced_by_all(x: Tensor, on: str, kind: str = "sum") -> Tensor:
     "summed_part": '''
 def summed_part(x: Tensor, on: str, dim: int) -> Tensor:
     """This device's part of the sum of what the devices have, without a gradient."""
-    parts = torch.stack(x.detach().chunk(group_along(on).size(), dim))
+    parts = torch.stack(x.detach().chunk(group_along(on).size(), dim)).contiguous()
     if x.is_cuda:
         total = torch.empty_like(parts[0])
         dist.reduce_scatter(total, list(parts), group=group_along(on))
@@ -51,7 +51,7 @@ def own_part(x: Tensor, on: str, dim: int) -> Tensor:
     "exchanged_by_all": '''
 def exchanged_by_all(x: Tensor, on: str, dim: int, cut: int) -> Tensor:
     """All parts along `dim` of this device's part along `cut`, without a gradient."""
-    given = torch.stack(x.detach().chunk(group_along(on).size(), cut))
+    given = torch.stack(x.detach().chunk(group_along(on).size(), cut)).contiguous()
     found = torch.empty_like(given)
     dist.all_to_all_single(found, given, group=group_along(on))
     return torch.cat(found.unbind(), dim)
