@@ -94,6 +94,21 @@ def test_views_share_memory_where_they_can(sample: Sample) -> None:
         assert np.shares_memory(result, array)
 
 
+@pytest.mark.parametrize("sample", having("hands_on"))
+def test_gradients_are_handed_on_as_they_are(sample: Sample) -> None:
+    output = sample.output
+    told = Call(sample.types, output, sample.sizes, "float64")
+    arrays = sample.arrays("float64")
+    result = value(sample, *arrays)
+    if not output.is_float:
+        return
+    upstream = np.random.default_rng(3).standard_normal(result.shape)
+    found = sample.op.gradient(told, upstream, result, *arrays)
+    for given, each in zip(sample.types, found, strict=True):
+        if given == output:
+            np.testing.assert_array_equal(each, upstream)
+
+
 @pytest.mark.parametrize("sample", having("commutative"))
 def test_commutative_ops_commute(sample: Sample) -> None:
     left, right = sample.arrays("float64")
