@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,7 @@ def test_the_right_program_gives_nothing(entry, tmp_path):
 def test_the_wrong_command_gives_the_code_and_the_right_one_does_not(attndsl, entry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command, code in ((entry.wrong, 1), (entry.right, 0)):
-        argv = command.split()
+        argv = shlex.split(command)
         assert argv[0] == "attndsl"
         assert argv[1] in VERBS
         done = attndsl(*argv[1:])
