@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from attndsl.graph import FLOAT, Node, Value
 from attndsl.graph.builder import Builder
-from attndsl.ops import And, ArgSort, Dot, Ge, GroupedDot, Lt, Op, Rename, Sub, Take, Transpose, Where
+from attndsl.ops import And, ArgSort, Dot, Ge, GroupedDot, Lt, Op, Rename, SizeOf, Sub, Take, Transpose, Where
 from attndsl.ops.comparison import Relation
 from attndsl.ops.products import matches
 from attndsl.passes.algebra import Algebra
@@ -89,7 +89,7 @@ def _part(algebra: Algebra, node: Node) -> Put | None:
 
 def _is_range(algebra: Algebra, here: Value, at: Value, group: Axis) -> bool:
     """Whether it says where 0 <= at < length of the axis."""
-    both, bounds = algebra.made_by(here, And), dict[type[Op], float | None]()
+    both, bounds = algebra.made_by(here, And), dict[type[Op], Value]()
     for side in both.inputs if both is not None else ():
         node = algebra.made_by(side, Relation)
         if node is None or at not in node.inputs:
@@ -98,8 +98,13 @@ def _is_range(algebra: Algebra, here: Value, at: Value, group: Axis) -> bool:
         first = node.inputs[0] is at
         relation = node.op if first else node.op.mirrored()
         assert relation is not None
-        bounds[type(relation)] = algebra.constant(node.inputs[1 if first else 0])
-    return bounds == {Ge: 0, Lt: group.size.known(algebra.sizes)}
+        bounds[type(relation)] = node.inputs[1 if first else 0]
+    if bounds.keys() != {Ge, Lt} or algebra.constant(bounds[Ge]) != 0:
+        return False
+    length, end = group.size.known(algebra.sizes), algebra.made_by(bounds[Lt], SizeOf)
+    if length is not None:
+        return algebra.constant(bounds[Lt]) == length
+    return end is not None and isinstance(end.op, SizeOf) and end.op.size == group.size
 
 
 def _ascends(algebra: Algebra, index: Value) -> bool:

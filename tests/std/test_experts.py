@@ -207,9 +207,9 @@ def test_no_matrix_is_copied_for_an_element() -> None:
 SOME = """model M(width=6, hidden=4, n=3) {{
   input x: [B, in=width]
   input which: int[B]
-  param table: [expert=n, in=width, out=hidden] = normal(1)
+  param table: [n, in=width, out=hidden] = normal(1)
   here = {here}
-  entry = take(table, where({inside}, which, 0), over=expert)
+  entry = take(table, where({inside}, which, 0), over=n)
   output y = where(here, dot(x, entry, over=in), {otherwise})
 }}"""
 
@@ -227,7 +227,20 @@ SOME = """model M(width=6, hidden=4, n=3) {{
     ],
 )
 def test_rows_without_an_entry_are_left_out(here: str, inside: str, otherwise: str, left_out: bool) -> None:
-    checked = attndsl.parse(SOME.format(here=here, inside=inside, otherwise=otherwise))
+    rows_are_the_same(SOME.format(here=here, inside=inside, otherwise=otherwise), left_out)
+
+
+@pytest.mark.parametrize(("end", "left_out"), [("n", True), ("m", False), ("B", False)])
+def test_rows_of_a_table_that_is_given_are_left_out_at_its_end(end: str, left_out: bool) -> None:
+    """Whose length nobody knows before."""
+    text = SOME.format(here=f"which >= 0 and which < {end}", inside="here", otherwise="0")
+    text = text.replace(", n=3", "").replace("param table", "input m: int[]\n  input table").replace(" = normal(1)", "")
+    draw = np.random.default_rng(1)
+    rows_are_the_same(text, left_out, m=np.array(2), table=draw.standard_normal((10, 6, 4)))
+
+
+def rows_are_the_same(text: str, left_out: bool, **more: np.ndarray) -> None:
+    checked = attndsl.parse(text)
     assert ("grouped-part" in explained(checked)) == left_out
     plain, optimised = (
         backends.find("numpy").program(graph, dtype="float64", seed=1)
@@ -235,7 +248,7 @@ def test_rows_without_an_entry_are_left_out(here: str, inside: str, otherwise: s
     )
     torch = backends.find("torch").program(checked.graph, dtype="float64", seed=1)
     draw = np.random.default_rng(0)
-    given = {"x": draw.standard_normal((7, 6)), "which": np.array([2, -1, 0, 3, 1, 2, 9])}
+    given = {"x": draw.standard_normal((7, 6)), "which": np.array([2, -1, 0, 3, 1, 2, 9]), **more}
     up = {"y": draw.standard_normal((7, 4))}
     wanted = plain.gradients(given, up)
     for found in (optimised.gradients(given, up), torch.gradients(given, up)):
