@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from attndsl.graph import Node, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.graph.core import captured
+from attndsl.layouts.drawing_ahead import DrawnAhead
 from attndsl.layouts.parts import called
 from attndsl.ops import Add, Scan, Take
 from attndsl.ops.control import stacked_types
@@ -37,11 +38,13 @@ class ComputedLater:
         given = (value for node in nodes for value in _read(node) if value in own and value not in made)
         return ComputedLater(region, tuple(nodes), results, tuple(dict.fromkeys(given)))
 
-    def write(self, builder: Builder, path: str, axis: Axis, first: Value, own: Mapping[Value, Value]) -> list[Value]:
+    def write(
+        self, builder: Builder, path: str, axis: Axis, first: Value, own: Mapping[Value, Value], drawn: DrawnAhead
+    ) -> list[Value]:
         """Write a loop over the device's layers, along `axis`, of which the first has the number `first`. `own` has
         for each given value those of all its layers. What is given back is stacked over the same axis."""
         inner = Builder(builder.scope, builder.span, builder.site, builder)
-        index = inner.parameter(Value(Type(INT)))
+        index = drawn.index = inner.parameter(Value(Type(INT)))
         local = {self.region.parameters[0]: inner.emit(Add(), first, index)}
         local |= {value: inner.emit(Take(axis), stack, index) for value, stack in own.items()}
         for node in self.nodes:
@@ -50,6 +53,8 @@ class ComputedLater:
             if node.regions:
                 types = tuple(value.type for value in node.outputs)
                 made = inner.emit_regions(node.op, inputs, tuple(_with(body, local) for body in node.regions), types)
+            elif node.op.draws:
+                made = (drawn.applied(node, inputs, drawn.taken(node, inner), inner),)
             else:
                 made = (inner.emit(node.op, *inputs, type=node.output.type),)
             local |= {value: called(found, value) for value, found in zip(node.outputs, made, strict=True)}

@@ -3,11 +3,14 @@ same ones as a device that has all layers."""
 
 from __future__ import annotations
 
-from attndsl.diagnostics import Label, error
-from attndsl.graph import Node, Value
+from collections.abc import Sequence
+
+from attndsl.diagnostics import AttnError
+from attndsl.graph import Node, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.layouts.core import PlacementRule
 from attndsl.layouts.placements import part_of
+from attndsl.layouts.staged_loop import no_stages
 from attndsl.ops import (
     Add,
     Broadcast,
@@ -38,17 +41,16 @@ class DrawnAhead:
     ) -> None:
         self.loop, self.rule, self.own = loop, rule, part_of(axis, stages)
         self.stacks: dict[Node, Value] = {}
-        draws = [node for node in loop.regions[0].nodes if node.op.draws]
-        for region in loop.regions:
-            for node in region.walk():
-                if node.op.draws and node not in draws:
-                    raise self._refused(node, "is not drawn once in each layer")
+        draws = {node: region for region in loop.regions for node in region.nodes if node.op.draws}
+        for node in (node for region in loop.regions for node in region.walk()):
+            if node.op.draws and node not in draws:
+                raise self._refused(node, "is not drawn once in each layer")
         if not draws:
             return
         inner = Builder(loop.scope, loop.span, loop.site, before)
         number = inner.parameter(Value(Type(INT)))
-        self._copies = {loop.regions[0].parameters[0]: number}
-        made = [self._draw(node, inner) for node in draws]
+        self._copies = {region.parameters[0]: number for region in loop.regions}
+        made = [self._draw(node, region, inner) for node, region in draws.items()]
         assert isinstance(loop.op, Repeat)
         scan = Scan(f"{loop.op.path}.drawn", axis, 0, stacked=(axis,) * len(made))
         types = stacked_types([value.type for value in made], scan.stacked)
@@ -60,19 +62,21 @@ class DrawnAhead:
 
     def taken(self, node: Node, builder: Builder) -> Value:
         """What was drawn for a node: what its operand is multiplied with, or the numbers themselves."""
-        if node not in self.stacks:
-            raise self._refused(node, "is not drawn once in each layer")
         return builder.emit(Take(self.own), self.stacks[node], self.index)
 
-    def _draw(self, node: Node, inner: Builder) -> Value:
+    @staticmethod
+    def applied(node: Node, inputs: Sequence[Value], drawn: Value, builder: Builder) -> Value:
+        """What a node gives by what was drawn for it."""
+        return builder.emit(Mul(), inputs[0], drawn) if isinstance(node.op, Dropout) else drawn
+
+    def _draw(self, node: Node, region: Region, inner: Builder) -> Value:
         if not isinstance(node.op, Dropout):
             return inner.emit(node.op)
         ones = inner.emit(Broadcast(node.output.type.axes), inner.emit(Constant(1.0)))
-        return inner.emit(node.op, ones, *(self._copied(value, inner, node) for value in node.inputs[1:]))
+        return inner.emit(node.op, ones, *(self._copied(value, region, inner, node) for value in node.inputs[1:]))
 
-    def _copied(self, value: Value, inner: Builder, node: Node) -> Value:
-        """What the probability of a node is made of, computed ahead, too."""
-        region = self.loop.regions[0]
+    def _copied(self, value: Value, region: Region, inner: Builder, node: Node) -> Value:
+        """What the probability of a node in a body is made of, computed ahead, too."""
         maker = next((node for node in region.nodes if value in node.outputs), None)
         if value in self._copies:
             return self._copies[value]
@@ -80,12 +84,10 @@ class DrawnAhead:
             return value
         if maker is None or maker.regions or maker.op.draws or isinstance(maker.op, Parameter):
             raise self._refused(node, "is known only in its layer")
-        self._copies[value] = inner.emit(maker.op, *(self._copied(each, inner, node) for each in maker.inputs))
+        inputs = [self._copied(each, region, inner, node) for each in maker.inputs]
+        self._copies[value] = inner.emit(maker.op, *inputs)
         return self._copies[value]
 
-    def _refused(self, node: Node, why: str) -> Exception:
-        label = Label(self.rule.span, f"`{self.rule}`") if self.rule.span else ()
+    def _refused(self, node: Node, why: str) -> AttnError:
         message = f"what `{node.op.name}` draws, or draws by, {why}, and layers in stages draw ahead"
-        return error(
-            "E1005", message, node.at, other=label, help="draw outside of inner loops, or leave the repeat whole"
-        )
+        return no_stages(self.rule, node, message, "draw outside of inner loops, or leave the repeat whole")

@@ -5,8 +5,6 @@ A microbatch has every so many-th row, so that each device has rows of all micro
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from attndsl.diagnostics import AttnError, Label, error
 from attndsl.graph import Node, Region, Value
 from attndsl.graph.builder import Builder
@@ -14,10 +12,11 @@ from attndsl.graph.core import captured
 from attndsl.layouts.channels import Channel, channels, linear_channels
 from attndsl.layouts.classes import AxisClasses, Place
 from attndsl.layouts.core import Mesh, PlacementRule
+from attndsl.layouts.drawing_ahead import DrawnAhead
 from attndsl.layouts.emitting import DeviceEmitter
 from attndsl.layouts.parts import called, on_parts
 from attndsl.layouts.placements import PARTIAL, WHOLE, Placement, State, part_of
-from attndsl.ops import Dropout, Flatten, Mean, Mul, Parameter, Take, Unflatten
+from attndsl.ops import Flatten, Mean, Parameter, Take, Unflatten
 from attndsl.records import dataclass
 from attndsl.sizes import ONE, Size
 from attndsl.types import Axis, Type
@@ -72,10 +71,10 @@ class BatchRows:
 class MicrobatchBody:
     """Writes what a body does for the rows of the microbatch `at`. `local` has for each value what stands for it, and
     `states` how: cut along its rows, WHOLE, or PARTIAL where the sum over all microbatches is what it is for the batch.
-    `drawn` is what is drawn ahead for a node. What needs such a sum for more than a sum is not written: `later` has
+    `drawn` has what is drawn ahead. What needs such a sum for more than a sum is not written: `later` has
     these nodes."""
 
-    def __init__(self, rows: BatchRows, at: Value, drawn: Callable[[Node, Builder], Value]) -> None:
+    def __init__(self, rows: BatchRows, at: Value, drawn: DrawnAhead) -> None:
         self.rows, self.at, self.drawn = rows, at, drawn
         self.mesh = Mesh((("microbatches", rows.count),))
         self.local: dict[Value, Value] = {}
@@ -160,11 +159,10 @@ class MicrobatchBody:
     def _drawn(self, node: Node, builder: Builder) -> None:
         """What was drawn for all rows, of which these are some."""
         state = self.wanted(node.output)
-        self.made(node.output, self.drawn(node, builder), WHOLE)
+        self.made(node.output, self.drawn.taken(node, builder), WHOLE)
         local = self.get(node.output, state, builder, node)
-        if isinstance(node.op, Dropout):
-            local = builder.emit(Mul(), self.get(node.inputs[0], state, builder, node), local)
-        self.made(node.output, called(local, node.output), state)
+        inputs = [self.get(value, state, builder, node) for value in node.inputs[:1]]
+        self.made(node.output, called(self.drawn.applied(node, inputs, local, builder), node.output), state)
 
     def _loop(self, node: Node, builder: Builder) -> None:
         """A loop in the body."""

@@ -71,12 +71,12 @@ class Pipeline:
         self.constraints = self._divisible()
         self.before, self.inside = self._builder(), self._builder()
         self.hoisted = self._hoisted()
-        self.drawn = DrawnAhead(self.before, self.inside, node, self._axis("layer", self.op.count), stages, rule)
+        self.layers = self._axis("layer", self.op.count)
+        self.drawn = DrawnAhead(self.before, self.inside, node, self.layers, stages, rule)
         self.rank = self.emit(Rank(rule.dimension))
         self.first = self.emit(Mul(), self.rank, self.emit(SizeOf(self.op.count / stages)))
         self.steps = self._axis("step", Size.of(self.loop.steps))
         self.given = {v: self._apart(v) for v in dict.fromkeys((*node.inputs, *self._captured()))}
-        self.layers = self._axis("layer", self.op.count)
         self.emissions: list[tuple[Value, State, Axis]] = []
         self.later: ComputedLater | None = None
         ends = self._finish(*self._write())
@@ -184,7 +184,7 @@ class Pipeline:
         found = []
         for region in self.node.regions:
             inner = self._builder(step)
-            body = MicrobatchBody(self.rows, at, self.drawn.taken)
+            body = MicrobatchBody(self.rows, at, self.drawn)
             index = inner.parameter(Value(Type(INT), region.parameters[0].names))
             locals_ = [
                 inner.parameter(Value(v.type, p.names)) for v, p in zip(carried, region.parameters[1:], strict=True)
@@ -241,7 +241,7 @@ class Pipeline:
         }
         if self.later is not None:
             axis, given = part_of(self.layers, self.stages), {value: own[value] for value in self.later.given}
-            made = self.later.write(self.inside, f"{self.op.path}.later", axis, self.first, given)
+            made = self.later.write(self.inside, f"{self.op.path}.later", axis, self.first, given, self.drawn)
             own |= dict(zip(self.later.results, made, strict=True))
         results = self.node.regions[0].results[self.op.carried :]
         for output, value, axis in zip(self.node.outputs[self.op.carried :], results, self.op.stacked, strict=True):

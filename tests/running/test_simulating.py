@@ -159,7 +159,7 @@ DEEP = """model Deep(width=6, depth=4) {
     }
     x = layer_norm(x + shared(at)) as norm
     total = sum(abs(x), over=[B, T])
-    emit max(x, over=T), total / mean(total, over=width), mean(x, over=[B, T])
+    emit max(x, over=T), dropout(total / mean(total, over=width), 0.5), mean(x, over=[B, T])
   }
   output y = x
   output peaks = seen
@@ -174,7 +174,7 @@ DEEP = """model Deep(width=6, depth=4) {
 )
 def test_layers_in_stages_may_do_all_but_take_rows_together(layout: str) -> None:
     """A loop that begins with something from outside, parameters of all layers, the number of the layer, what is
-    emitted for each row, as a sum over the rows, and made of such a sum."""
+    emitted for each row, as a sum over the rows, and made of such a sum, with what is drawn for it."""
     spec = open_text(DEEP)
     graph = elaborate(spec, {})
     laid_out = lay_out(graph, choose_layout(layout, spec, graph))
@@ -182,6 +182,23 @@ def test_layers_in_stages_may_do_all_but_take_rows_together(layout: str) -> None
     inputs = example_inputs(graph, {"B": 8, "T": 3}, seed=2)
     held(laid_out, inputs, parameters_of(graph))
     held(laid_out, inputs, parameters_of(graph), graph=optimize(laid_out.graph)[0], training=False)
+
+
+def test_what_layers_of_other_kinds_draw_is_the_same_in_stages() -> None:
+    """By a probability that is made in them."""
+    text = """model M(width=4, depth=4) {
+      input x: [B, width]
+      input rate: []
+      repeat h in depth {
+        x += dropout(x |> linear(width) as map, 0.5) if h % 2 == 0 else dropout(x |> mlp(8) as mlp, rate / 2)
+      }
+      output y = x
+    }"""
+    spec = open_text(text)
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout("stages=2; h on stages", spec, graph))
+    inputs = {**example_inputs(graph, {"B": 4}, seed=2), "rate": np.array(0.8)}
+    held(laid_out, inputs, parameters_of(graph))
 
 
 MIXTURE = """model Mixture(width=8, n=4, top=2, hidden=12) {{
