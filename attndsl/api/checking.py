@@ -81,6 +81,7 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None, elabor
             found += [wrong for wrong in problem.diagnostics if not settings or wrong.code != "E0722"]
     if spec.layouts:
         from attndsl.layouts import read_layout
+        from attndsl.layouts.core import NOT_DIVISIBLE
         from attndsl.layouts.laid_out import lay_out
 
         for layout in spec.layouts:
@@ -89,7 +90,7 @@ def check_spec(spec: Spec, settings: Mapping[str, Setting] | None = None, elabor
             except AttnError as problem:
                 # A layout serves the variants whose sizes it divides, and its mesh can be given other sizes.
                 other = settings or spec.variant is not None
-                found += [wrong for wrong in problem.diagnostics if not other or wrong.code != "E1004"]
+                found += [wrong for wrong in problem.diagnostics if not other or wrong.code != NOT_DIVISIBLE]
     if found:
         raise AttnError(*found)
     warn(*misfits)

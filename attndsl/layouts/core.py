@@ -8,9 +8,13 @@ from __future__ import annotations
 from math import prod
 
 from attndsl.diagnostics import Span
+from attndsl.graph import Graph, Value
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import Axis
+
+NOT_DIVISIBLE = "E1004"
+NO_STAGES = "E1005"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +92,13 @@ class Layout:
     def __str__(self) -> str:
         lines = [*map(str, self.rules), f"parameters on {self.parameters}" if self.parameters else "parameters whole"]
         return "".join([f"layout {self.name} over {self.mesh} {{\n", *(f"  {line}\n" for line in lines), "}\n"])
+
+
+def batch_axes(graph: Graph) -> list[tuple[Value, Axis]]:
+    """The axes of inputs that count the rows of a batch: their first ones, ahead that with which most begin. None of
+    them comes later in another input, as `T` of `int[T]` does beside `float[B, T, width]`, if that leaves any."""
+    inputs = [info.value for info in graph.own_inputs if info.value.type.axes]
+    later = {axis for value in inputs for axis in value.type.axes[1:]}
+    firsts = [value.type.axes[0] for value in inputs]
+    found = [value for value in inputs if value.type.axes[0] not in later] or inputs
+    return [(v, v.type.axes[0]) for v in sorted(found, key=lambda v: -firsts.count(v.type.axes[0]))]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Source, Span, did_you_mean, error
-from attndsl.graph import Axis, Graph
-from attndsl.layouts.core import AxisPattern, Layout, Mesh, PlacementRule
+from attndsl.graph import Axis, Graph, Region
+from attndsl.layouts.core import NO_STAGES, AxisPattern, Layout, Mesh, PlacementRule, batch_axes
 from attndsl.ops import Repeat
 from attndsl.sizes import Size
 from attndsl.syntax import tree
@@ -120,18 +120,16 @@ def _mesh(declaration: tree.Layout, others: Mapping[str, int]) -> Mesh:
 
 def default_layout(graph: Graph, devices: int) -> Layout:
     """Without a layout: the rows of a batch, and the parameters, are divided over all devices."""
-    batch = next((info.value.type.axes[0] for info in graph.own_inputs if info.value.type.axes), None)
-    rules = () if batch is None else (PlacementRule((AxisPattern(batch.name, batch.size),), DATA),)
+    rules = tuple(PlacementRule((AxisPattern(axis.name, axis.size),), DATA) for _, axis in batch_axes(graph)[:1])
     return Layout("data", Mesh(((DATA, devices),)), rules, DATA if rules else None)
 
 
 def batch_dimension(rules: list[PlacementRule], graph: Graph) -> str | None:
-    """The mesh dimension on which the first axis of the inputs lies."""
-    for info in graph.own_inputs:
-        for axis in info.value.type.axes[:1]:
-            for rule in rules:
-                if any(pattern.matches(axis) for pattern in rule.axes):
-                    return rule.dimension
+    """The mesh dimension on which the rows of a batch lie."""
+    for _, axis in batch_axes(graph):
+        for rule in rules:
+            if any(pattern.matches(axis) for pattern in rule.axes):
+                return rule.dimension
     return None
 
 
@@ -164,12 +162,17 @@ class _Axes(Evaluator):
         """Raises E1002 where no axis and no repeat of the model is meant, E1005 for microbatches without a repeat."""
         patterns = tuple(map(self.pattern, line.axes))
         texts = {pattern.text for pattern in patterns}
-        loops = dict.fromkeys(op.path for op in self.loops if texts & {op.label, op.path})
+        loops = dict.fromkeys(path for text in texts for path in self._loops(text))
         count = int(line.microbatches.value) if line.microbatches is not None else None
         if count is not None and not loops:
             message = f"`{', '.join(texts)}` is no repeat, whose layers could take a batch in microbatches"
-            raise error("E1005", message, line.span, help=self._repeats())
+            raise error(NO_STAGES, message, line.span, help=self._repeats())
         return PlacementRule(patterns, line.dimension.text, line.span, tuple(loops), count)
+
+    def _loops(self, text: str) -> list[str]:
+        """The repeat at an address, or those of a name that stand in no other of that name."""
+        at = [op.path for op in self.loops if op.path == text]
+        return at or [op.path for op in _outermost(self.graph.body, text)]
 
     def _repeats(self) -> str:
         paths = ", ".join(dict.fromkeys(op.path for op in self.loops))
@@ -206,6 +209,15 @@ class _Axes(Evaluator):
         loops = sorted({op.label for op in self.loops})
         helps = did_you_mean(text, [*names, *loops]) or (f"its axes: {', '.join(names)}", self._repeats())
         return error("E1002", f"`{self.graph.name}` has no axis `{text}`", span, help=helps)
+
+
+def _outermost(region: Region, label: str) -> Iterator[Repeat]:
+    for node in region.nodes:
+        if isinstance(node.op, Repeat) and node.op.label == label:
+            yield node.op
+        else:
+            for body in node.regions:
+                yield from _outermost(body, label)
 
 
 def _axes(graph: Graph) -> Iterator[Axis]:

@@ -10,14 +10,14 @@ from attndsl.graph.initial import Initializer
 from attndsl.graph.kept import KeptValues
 from attndsl.layouts.alternatives import Alternatives
 from attndsl.layouts.classes import AxisClasses
-from attndsl.layouts.core import Layout, PlacementRule
+from attndsl.layouts.core import NOT_DIVISIBLE, Layout, PlacementRule
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.in_place import in_place
 from attndsl.layouts.placements import WHOLE, Placement, indices
 from attndsl.layouts.staged_loop import StagedLoop
-from attndsl.layouts.stages import Staged, in_stages, local_name, rows_in_stages
+from attndsl.layouts.stages import Staged, in_stages, local_name, rows_in_stages, staged_loops
 from attndsl.layouts.walk import LayoutWalk
-from attndsl.layouts.wanted import NOT_DIVISIBLE, WantedPlacements
+from attndsl.layouts.wanted import WantedPlacements
 from attndsl.lazy import Array
 from attndsl.records import dataclass, replace
 from attndsl.types import Axis, Type
@@ -99,6 +99,7 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     Raises E1004 for an axis that cannot be divided as the layout says.
     """
     whole, wanted = graph, WantedPlacements(Staged(graph), layout)
+    taken = staged_loops(graph, layout).values()
     rows = rows_in_stages(graph, layout, wanted.classes)
 
     def divided(value: Value) -> dict[Axis, tuple[str, int]]:
@@ -114,7 +115,7 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     walk = LayoutWalk(graph, wanted, stored)
     inputs = {info.name: walk.of_input(info.value) for info in graph.inputs}
     outputs = {info.name: walk.of_output(info.name) for info in graph.outputs}
-    found = tuple(dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored), *_undivided(wanted, stored))))
+    found = tuple(dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored, taken), *_undivided(wanted, stored))))
     rules = {
         (info.address, axis, name): rule
         for info in graph.parameters
@@ -191,12 +192,15 @@ def _undivided(wanted: WantedPlacements, stored: Mapping[tuple[str, Type], Place
 
 
 def _idle(
-    wanted: WantedPlacements, walk: LayoutWalk, stored: Mapping[tuple[str, Type], Placement]
+    wanted: WantedPlacements,
+    walk: LayoutWalk,
+    stored: Mapping[tuple[str, Type], Placement],
+    taken: Collection[PlacementRule],
 ) -> Iterator[Diagnostic]:
-    """Rules by which nothing is divided, since rules before them take it all."""
+    """Rules by which nothing is divided, since rules before them take it all. Those that are `taken` divide repeats."""
     for number, rule in enumerate(wanted.layout.rules):
         at = wanted.mesh.names.index(rule.dimension)
-        if wanted.mesh.dimensions[at][1] == 1 or rule.loops:
+        if wanted.mesh.dimensions[at][1] == 1 or rule in taken:
             continue
         places: list[tuple[Value | str, Placement]] = [(v, placement) for v, (placement, _) in walk.placements.items()]
         places += [(address, placement) for (address, _), placement in stored.items()]

@@ -21,7 +21,7 @@ from attndsl.graph.builder import Builder
 from attndsl.graph.core import captured
 from attndsl.layouts.classes import AxisClasses
 from attndsl.layouts.computing_later import ComputedLater
-from attndsl.layouts.core import Mesh, PlacementRule
+from attndsl.layouts.core import NOT_DIVISIBLE, Layout, Mesh, PlacementRule
 from attndsl.layouts.drawing_ahead import DrawnAhead
 from attndsl.layouts.emitting import DeviceEmitter
 from attndsl.layouts.microbatches import BatchRows, MicrobatchBody
@@ -62,13 +62,14 @@ class Pipeline:
     """What stands in the place of a repeat: `nodes`, which make its outputs. `apart` are the values of which each
     device has its own; `loop` says in how many rounds and microbatches."""
 
-    def __init__(self, graph: Graph, node: Node, rule: PlacementRule, stages: int, classes: AxisClasses) -> None:
+    def __init__(self, graph: Graph, node: Node, rule: PlacementRule, layout: Layout, classes: AxisClasses) -> None:
         assert isinstance(node.op, Repeat)
+        stages = layout.mesh.size(rule.dimension)
         self.graph, self.node, self.op, self.rule, self.stages = graph, node, node.op, rule, stages
         self.loop = StagedLoop.of(graph, node, rule, stages)
         self.count = self.loop.microbatches
         self.rows = self._rows(classes)
-        self.constraints = self._divisible()
+        self.constraints = self._divisible(layout)
         self.before, self.inside = self._builder(), self._builder()
         self.hoisted = self._hoisted()
         self.layers = self._axis("layer", self.op.count)
@@ -98,16 +99,21 @@ class Pipeline:
             micro = self._axis("microbatch", Size.of(self.count))
             return BatchRows(classes, classes.find(found), found[1].size, self.count, micro, self.rule)
         raise self._refused(
-            f"nothing that `repeat {self.op.label}` carries has the rows of a batch, the first axis of the inputs",
+            f"nothing that `repeat {self.op.label}` carries has the rows of a batch",
             "leave it whole",
         )
 
-    def _divisible(self) -> list[Constraint]:
+    def _divisible(self, layout: Layout) -> list[Constraint]:
         span, of = self.rule.span or self.graph.span, Size.of(self.count)
         notes = (f"the layout says `{self.rule}`: a batch is taken in {self.count} microbatches",)
         if span is None:
             return []
-        return [Constraint("divides", self.rows.size, of, span, "E1004", notes=notes)]
+        places = self.rows.classes.members()[self.rows.root]
+        rules = (rule for rule in layout.rules if rule.dimension != self.rule.dimension)
+        on = (r.dimension for r in rules if any(each.matches(axis) for each in r.axes for _, axis in places))
+        parts = self.count * next(map(layout.mesh.size, on), 1)
+        way = f"make it a multiple of {parts}, so that each device has a row of each microbatch"
+        return [Constraint("divides", self.rows.size, of, span, NOT_DIVISIBLE, notes=notes, helps=(way,))]
 
     def _axis(self, name: str, size: Size) -> Axis:
         """A new axis, called as no other of the loop's."""

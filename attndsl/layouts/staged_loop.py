@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from attndsl.diagnostics import AttnError, Label, error
 from attndsl.graph import Graph, Node, Value
 from attndsl.layouts.classes import AxisClasses
-from attndsl.layouts.core import PlacementRule
+from attndsl.layouts.core import NO_STAGES, PlacementRule, batch_axes
 from attndsl.ops import Repeat
 from attndsl.records import dataclass
 from attndsl.types import Axis
-
-NO_STAGES = "E1005"
 
 
 def no_stages(rule: PlacementRule, node: Node, message: str, help: str) -> AttnError:
@@ -69,9 +67,9 @@ class StagedLoop:
 
 
 def batch_place(graph: Graph, node: Node, classes: AxisClasses) -> tuple[Value, Axis] | None:
-    """A place among what a repeat carries that counts the rows of a batch: the first axis of an input."""
+    """A place among what a repeat carries that counts the rows of a batch."""
     places = [(value, axis) for value in node.inputs for axis in value.type.axes]
-    for first in ((info.value, axis) for info in graph.own_inputs for axis in info.value.type.axes[:1]):
+    for first in batch_axes(graph):
         for place in places:
             if classes.find(place) == classes.find(first):
                 return place

@@ -11,9 +11,7 @@ from attndsl.layouts.core import Layout, PlacementRule
 from attndsl.layouts.pipeline import Pipeline
 from attndsl.layouts.placements import Rounds
 from attndsl.layouts.staged_loop import StagedLoop, batch_place, no_stages, values_of
-from attndsl.ops import (
-    Repeat,
-)
+from attndsl.ops import Repeat
 from attndsl.records import dataclass, field, replace
 from attndsl.types import Axis
 
@@ -77,7 +75,7 @@ def in_stages(graph: Graph, layout: Layout, classes: AxisClasses) -> Staged:
             nodes.append(node)
             continue
         rule = loops[node]
-        pipeline = Pipeline(graph, node, rule, layout.mesh.size(rule.dimension), classes)
+        pipeline = Pipeline(graph, node, rule, layout, classes)
         nodes += pipeline.nodes
         apart.setdefault(rule.dimension, set()).update(pipeline.apart)
         found[pipeline.op.path] = pipeline.loop

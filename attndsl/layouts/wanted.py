@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from attndsl.diagnostics import AttnError, Diagnostic, Label
 from attndsl.graph import ParameterInfo, Value
 from attndsl.layouts.classes import AxisClasses, Place
-from attndsl.layouts.core import Layout, PlacementRule
+from attndsl.layouts.core import NOT_DIVISIBLE, Layout, PlacementRule
 from attndsl.layouts.placements import VARYING, WHOLE, Placement, State
 from attndsl.layouts.stages import Staged
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
-
-NOT_DIVISIBLE = "E1004"
 
 
 class WantedPlacements:

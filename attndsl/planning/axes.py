@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from attndsl.graph import Axis, Graph, Node, Value
 from attndsl.layouts import Layout
 from attndsl.layouts.classes import AxisClasses, Place
+from attndsl.layouts.core import batch_axes
 from attndsl.ops import (
     Attention,
     Dot,
@@ -40,7 +41,7 @@ class Dimensions:
     def __init__(self, graph: Graph, layout: Layout | None = None) -> None:
         self.classes = AxisClasses(graph)
         inputs = [info.value for info in graph.inputs if info.value.type.axes]
-        self.batch = self.find(inputs[0], inputs[0].type.axes[0]) if inputs else None
+        self.batch = next((self.find(*place) for place in batch_axes(graph)), None)
         texts = {self.find(value, value.type.axes[1]) for value in inputs if value.type.rank == 2}
         self.tokens = texts.pop() if len(texts) == 1 else None  # an encoder's and a decoder's are not divided together
         outside = {self.batch, self.tokens}

@@ -11,6 +11,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_text
 from attndsl.graph import Graph, Node
 from attndsl.layouts import choose_layout
+from attndsl.layouts.declared import default_layout
 from attndsl.layouts.laid_out import LaidOut, lay_out
 from attndsl.layouts.telling import tell
 from attndsl.ops import Repeat, Scan
@@ -132,6 +133,42 @@ def test_rows_that_do_not_divide_are_told_when_they_are_given() -> None:
     found = laid_out("stages=2; h on stages in 4 microbatches")
     failed = [constraint.failure({"B": 6}) for constraint in found.graph.constraints if constraint.code == "E1004"]
     assert [problem.message for problem in failed] == ["`B` (6) is not divisible by 4"]
+    assert "make it a multiple of 4," in failed[0].helps[0]
+
+
+def test_each_device_needs_a_row_of_each_microbatch() -> None:
+    found = laid_out("data=2, stages=2; h on stages in 3 microbatches; B on data")
+    failed = [problem.failure({"B": 4}) for problem in found.graph.constraints if problem.holds({"B": 4}) is False]
+    assert "make it a multiple of 6," in failed[0].helps[0]
+
+
+@pytest.mark.parametrize(
+    ("layout", "warned"),
+    [
+        ("a=2, b=2; h on a; h on b", ["the rule `h on b` divides nothing"]),
+        ("a=2, b=2; h on a; h, vocab on b", []),
+        ("a=2, b=1; h on a; h on b", []),
+    ],
+)
+def test_a_rule_that_divides_no_repeat_is_told(layout: str, warned: list[str]) -> None:
+    assert [it.message for it in laid_out(layout).warnings] == warned
+
+
+def test_rows_are_what_no_input_has_later() -> None:
+    """Whatever the order of inputs, and however many are the same for all rows."""
+    text = """model M(width=4) {
+  input at: int[T] where at < 8
+  input kind: int[T] where kind < 8
+  input x: [B, T, width]
+  x += embedding(at, 8, width) as wpe + embedding(kind, 8, width) as wke
+  repeat h in 4 { x += attention(x, 2) as attn }
+  output y = x
+}
+"""
+    (shift, _) = (move for move in laid_out("stages=2; h on stages", text).moves if move.collective == "shift")
+    assert str(shift.type) == "float[B=B/2, T, width]"
+    graph = elaborate(open_text(text), {})
+    assert [str(rule) for rule in default_layout(graph, 2).rules] == ["B on data"]
 
 
 def test_an_inner_repeat_is_not_divided() -> None:
@@ -143,3 +180,27 @@ def test_an_inner_repeat_is_not_divided() -> None:
 """
     assert "stands in another loop" in refusal("stages=2; f on stages", text)
     assert laid_out("stages=2; g on stages", text).loops[0].layers == 1
+
+
+@pytest.mark.parametrize(
+    ("outer", "paths"),
+    [("repeat h in 4 { x = inner(x) as blk }", ["h"]), ("x = deep(x) as a\n  x = deep(x) as b", ["a.h", "b.h"])],
+)
+def test_of_repeats_of_one_name_the_outer_ones_are_meant(outer: str, paths: list[str]) -> None:
+    text = f"""block inner(x: [B, D]) -> [B, D] {{
+  repeat h in 2 {{ x += linear(x, D) as map }}
+  return x
+}}
+block deep(x: [B, D]) -> [B, D] {{
+  repeat h in 4 {{ x = inner(x) as blk }}
+  return x
+}}
+model M(width=4) {{
+  input x: [B, width]
+  {outer}
+  output y = x
+}}
+"""
+    assert [loop.path for loop in laid_out("stages=2; h on stages", text).loops] == paths
+    (found,) = laid_out(f"stages=2; {paths[-1]} on stages", text).loops
+    assert found.path == paths[-1]
