@@ -51,38 +51,57 @@ class Loss:
 
 
 class MeetingPoint:
-    """Where the others reach the first process: it makes one and tells them of its `port` and the `token`."""
+    """Where the others reach the first process: it makes one and tells them of its `port` and the `token`. It listens
+    at all addresses of its machine, since its own name for itself may be one that nobody else can reach."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self) -> None:
         self.token = secrets.token_hex()
         try:
-            family, *_, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-            self.server = socket.create_server((str(address[0]), 0), family=family, backlog=512)
-        except OSError:  # only others know it by that name
+            self.server = socket.create_server(("", 0), family=socket.AF_INET6, backlog=512, dualstack_ipv6=True)
+        except (OSError, ValueError):  # a machine without IPv6
             self.server = socket.create_server(("", 0), backlog=512)
         self.port: int = self.server.getsockname()[1]
 
-    def all(self, ranks: Sequence[int], seconds: float) -> dict[Connection, int]:
-        """What leads to each of the others, once they have come. Raises OSError where one does not."""
+    def all(self, count: int, seconds: float, given_up: Callable[[], bool]) -> dict[Connection, int]:
+        """What leads to each of the `count` others, once they have come. Raises OSError where one does not, or has
+        `given_up`."""
         found: dict[Connection, int] = {}
-        self.server.settimeout(seconds)
+        until = time.monotonic() + seconds
+        self.server.settimeout(BEAT)
         with self.server:
-            while len(found) < len(ranks):
-                connection = Connection(self.server.accept()[0].detach())
-                with contextlib.suppress(OSError, EOFError, ValueError):
-                    rank, token = json.loads(connection.recv_bytes(1000)) if connection.poll(FAREWELL) else (0, "")
-                    if rank in ranks and secrets.compare_digest(token, self.token):
-                        found[connection] = rank
+            while len(found) < count:
+                with contextlib.suppress(TimeoutError), self.server.accept()[0] as come:
+                    token, rank = _first_word(come, len(self.token))
+                    if secrets.compare_digest(token, self.token.encode()):
+                        come.settimeout(None)
+                        found[Connection(come.detach())] = rank
+                if len(found) < count and (given_up() or time.monotonic() > until):
+                    raise ConnectionError(f"{count - len(found)} of the processes did not reach the first")
         return found
 
 
+def _first_word(come: socket.socket, length: int) -> tuple[bytes, int]:
+    """The token and the rank, which whoever has come must say within seconds. Of a stranger, what it said."""
+    said, until = b"", time.monotonic() + FAREWELL
+    with contextlib.suppress(OSError):
+        while len(said) < length + 4 and (left := until - time.monotonic()) > 0:
+            come.settimeout(left)
+            if not (more := come.recv(length + 4 - len(said))):
+                break
+            said += more
+    return said[:length], int.from_bytes(said[length:])
+
+
 def reach(host: str, port: int, token: str, rank: int, seconds: float) -> dict[Connection, int]:
-    """What leads to the first process."""
-    reached = socket.create_connection((host, port), seconds)
+    """What leads to the first process. Raises OSError."""
+    try:
+        reached = socket.create_connection((host, port), seconds)
+        reached.sendall(token.encode() + rank.to_bytes(4))
+    except OSError as problem:
+        here = f"process {rank}, on {socket.gethostname()}"
+        raise ConnectionError(f"{here}, does not reach the first at {host}:{port}: {problem}") from None
     reached.settimeout(None)
-    connection = Connection(reached.detach())
-    connection.send_bytes(json.dumps([rank, token]).encode())
-    return {connection: 0}
+    return {Connection(reached.detach()): 0}
 
 
 class Heartbeats:
@@ -185,6 +204,8 @@ class Heartbeats:
 
     def _end(self, loss: Loss | None) -> None:
         here, who = self.persons[self.rank], loss.who if loss is not None else None
+        if loss is not None and loss.ended:
+            who = None  # its number may be another's by now
         if who is not None and who != here and (who.host, who.parent) == (here.host, here.parent):
             with contextlib.suppress(OSError):  # a launcher would give it half a minute
                 os.kill(who.number, signal.SIGKILL)

@@ -68,7 +68,8 @@ class TorchProcesses(Processes):
     """The default group of `torch.distributed`: gloo for what lies on the CPU, NCCL for CUDA."""
 
     def __init__(self, launch: Launch) -> None:
-        self.rank, self.size, self.local = launch.rank, launch.size, launch.local
+        self.rank, self.size = launch.rank, launch.size
+        self.local, self.local_size = launch.local, launch.local_size
         self.began, self.waited = time.perf_counter(), TIMED.seconds
 
     def gather(self, value: Result) -> list[Result]:
@@ -99,9 +100,13 @@ class TorchProcesses(Processes):
 
     def speaks(self) -> bool:
         try:
-            return int(dist.distributed_c10d._get_default_store().add("attndsl/failed", 1)) == 1
+            return self._failed(1) == 1
         except Exception:  # whoever kept the count is gone
             return True
+
+    def _failed(self, more: int) -> int:
+        """How many have failed, with so `more`."""
+        return int(dist.distributed_c10d._get_default_store().add("attndsl/failed", more))
 
     def has_lost(self, problem: Exception) -> bool:
         said = ("gloo/transport", "Connection closed")
@@ -119,11 +124,11 @@ class TorchProcesses(Processes):
         """From now on this process ends within seconds where another is lost. Raises OSError where they cannot reach
         each other."""
         address, seconds = os.environ.get("MASTER_ADDR", "localhost"), _JOIN.total_seconds()
-        meeting = MeetingPoint(address) if self.is_first else None
+        meeting = MeetingPoint() if self.is_first else None
         place = (meeting.port, meeting.token) if meeting is not None else None
         told = self.gather((Person.here(self.rank), place))
         if meeting is not None:
-            others = meeting.all(range(1, self.size), seconds)
+            others = meeting.all(self.size - 1, seconds, lambda: self._failed(0) > 0)
         else:
             assert told[0][1] is not None
             others = reach(address, *told[0][1], self.rank, seconds)
@@ -153,13 +158,15 @@ def joined(launch: Launch) -> Iterator[TorchProcesses]:
     """This process as one of several, which are all there when it begins. Raises E0770."""
     _end_with_the_launcher()
     logging.getLogger("torch.distributed.tensor").setLevel(logging.ERROR)  # its warnings are of speed
+    processes = None
     try:
         kind = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
         dist.init_process_group(kind, rank=launch.rank, world_size=launch.size, timeout=_JOIN)
         processes = TorchProcesses(launch)
         heartbeats = processes.heartbeats()
     except (dist.DistError, OSError, RuntimeError, ValueError) as problem:
-        if launch.rank:  # the first has the same to say
+        found = processes is not None and not processes.has_lost(problem)
+        if not (processes.speaks() if found else launch.rank == 0):  # the first has the same to say
             raise SystemExit(1) from None
         place = f"{os.environ.get('MASTER_ADDR', 'this machine')}:{os.environ.get('MASTER_PORT', '')}"
         used = "EADDRINUSE" in str(problem) or "already in use" in str(problem)

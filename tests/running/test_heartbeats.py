@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import socket
@@ -30,9 +31,9 @@ class Circle:
         self.waits = [0] * count
         self.members: list[Heartbeats] = []
         self.frozen = {rank: threading.Event() for rank in range(count)}
-        meeting = MeetingPoint("localhost")
+        meeting = MeetingPoint()
         met: dict[Connection, int] = {}
-        hub = threading.Thread(target=lambda: met.update(meeting.all(range(1, count), 10)))
+        hub = threading.Thread(target=lambda: met.update(meeting.all(count - 1, 10, lambda: False)))
         hub.start()
         ends = [reach("localhost", meeting.port, meeting.token, rank, 10) for rank in range(1, count)]
         hub.join()
@@ -107,20 +108,66 @@ def test_one_that_leaves_takes_the_others_along(circle: Circle) -> None:
     assert circle.heard(3) == {(rank, "ends", None) for rank in (0, 1, 2)}
 
 
+def test_waits_that_end_are_not_taken_for_one(circle: Circle) -> None:
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        circle.waits[:] = [each + 1 for each in circle.waits]
+        with pytest.raises(queue.Empty):
+            circle.events.get(timeout=0.1)
+
+
 def test_all_wait_for_one_another(circle: Circle) -> None:
     circle.waits[:] = [3, 1, 2, 2]
     loss = Loss(None)
     assert circle.heard(5) == {(0, "says", loss), *((rank, "ends", loss) for rank in range(4))}
 
 
-def test_a_stranger_is_not_let_in() -> None:
-    meeting = MeetingPoint("localhost")
+@pytest.mark.parametrize("said", [b"", b"\0", b"5", b"[1, 5]", b"\0\0\0\x011", bytes(1000)], ids=repr)
+def test_a_stranger_is_not_let_in(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it keep the others out, by what it says or by falling silent."""
+    monkeypatch.setattr(heartbeats, "FAREWELL", 0.1)
+    meeting = MeetingPoint()
     met: dict[Connection, int] = {}
-    hub = threading.Thread(target=lambda: met.update(meeting.all([1], 10)))
+    hub = threading.Thread(target=lambda: met.update(meeting.all(1, 10, lambda: False)))
     hub.start()
-    reach("localhost", meeting.port, "guessed", 1, 10)
-    own = reach("localhost", meeting.port, meeting.token, 1, 10)
-    hub.join()
-    assert list(met.values()) == [1]
+    with socket.create_connection(("localhost", meeting.port)) as stranger:
+        stranger.sendall(said)
+        reach("localhost", meeting.port, "guessed", 1, 10)
+        own = reach("localhost", meeting.port, meeting.token, 300, 10)
+        hub.join(5)
+    assert list(met.values()) == [300]
     next(iter(own)).send_bytes(b"it is I")
     assert next(iter(met)).recv_bytes() == b"it is I"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1"])
+def test_the_first_is_met_at_each_of_its_addresses(address: str) -> None:
+    """Whatever its name is to itself: on many machines `/etc/hosts` has a loopback address for it."""
+    with contextlib.suppress(OSError), socket.create_server((address, 0), family=family_of(address)):
+        meeting = MeetingPoint()
+        reach(address, meeting.port, meeting.token, 1, 10)
+        assert list(meeting.all(1, 10, lambda: False).values()) == [1]
+        return
+    pytest.skip(f"{address} is no address of this machine")
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def test_the_first_does_not_wait_for_one_that_has_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeats, "BEAT", 0.01)
+    with pytest.raises(ConnectionError, match="2 of the processes did not reach the first"):
+        MeetingPoint().all(2, 60, lambda: True)
+    with pytest.raises(ConnectionError, match="1 of the processes did not"):
+        MeetingPoint().all(1, 0.05, lambda: False)
+
+
+def test_only_one_that_is_still_there_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of a process that has ended may be another's."""
+    killed = list[int]()
+    monkeypatch.setattr(os, "kill", lambda number, _: killed.append(number))
+    persons = [Person(rank, "here", NOBODY + rank, 1) for rank in range(2)]
+    for loss in (Loss(persons[1], ended=True), Loss(persons[0]), Loss(None), Loss(persons[1])):
+        Heartbeats(persons, 0, {}, lambda: 0, lambda loss: None, lambda loss: None)._end(loss)
+    assert killed == [persons[1].number]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -11,18 +12,24 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from attndsl.cli import main
-from attndsl.running import backends
+from attndsl.diagnostics import AttnError
+from attndsl.elaborate import open_spec
+from attndsl.running import backends, initial
+from attndsl.running.processes import Processes
 from attndsl.runs.checkpoint import checkpoint_path, load_checkpoint, read_tensors
 from attndsl.runs.log import read_log
 from attndsl.runs.record import WEIGHTS, open_record, write_record
 from attndsl.training import train
+from attndsl.training.bounds import configure
 from attndsl.training.console import Silent
+from attndsl.training.place import require_room
 from tests.scripts import script
 from tests.training.conftest import TINY
 from tests.training.several import Ended, Together, another_version, no_larger_files
@@ -275,8 +282,41 @@ def test_as_many_are_started_as_a_layout_has_devices(
     assert main(["train", "--resume", str(run), "--layout", "model=2; heads on model"]) == 0
     assert started == [4, 3, 4, 2]
     assert main([*new, "--layout", "tensor(data=2)"]) == 1
-    assert started == [4, 3, 4, 2]
     assert "has no layout `tensor`" in capfd.readouterr().err
+    assert main(["train", "--resume", str(run), "--layout", "data=4096; B on data"]) == 1
+    assert "the layout has 4,096 devices, (data=4096), and this machine may have" in capfd.readouterr().err
+    assert started == [4, 3, 4, 2]
+    assert main(["train", "--resume", str(run), "--layout", "data=4096; B on data", "--processes", "5"]) == 0
+    assert started == [4, 3, 4, 2, 5]
+
+
+def test_a_layout_goes_with_the_number_of_processes(spec: str, text: str, tmp_path: Path) -> None:
+    """Whoever resumes a run with more or fewer of them is told that it has no layout any more."""
+    more = {"precision": "float64", "checkpoint": 1}
+    alone(spec, text, tmp_path / "whole", **more)
+    run, layout = tmp_path / "run", "data=3; B on data; parameters whole"
+    given = words(spec, "--data", text, "--out", run, "--layout", layout, **more)
+    assert Together(3, tmp_path, given, before=stop_after_three).end().codes == (130,) * 3
+    assert open_record(run).facts["layout"] == layout
+    ended = Together(2, tmp_path, ["train", "--resume", run, "--processes", 2]).end()
+    assert ended.codes == (0, 0), ended.messages
+    assert f"the run goes on without its layout, {layout!r}: it has 3 devices, for 2 processes" in ended.out[0]
+    assert open_record(run).facts["layout"] is None
+    require_near(run, tmp_path / "whole", NEAR["float64"])
+
+
+@pytest.mark.parametrize(("local_size", "fits"), [(1, True), (4, False), (8, False)])
+def test_processes_of_one_machine_share_its_memory(
+    spec: str, local_size: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = configure(open_spec(spec), {})
+    processes = Processes()
+    processes.size, processes.local_size = 8, local_size
+    whole = 16 * made.graph.parameter_count  # weights, gradients and two states of Adam
+    monkeypatch.setattr(initial, "BOOKKEEPING", 0)
+    monkeypatch.setattr(initial, "machine_bytes", lambda: whole // 3)
+    with contextlib.nullcontext() if fits else pytest.raises(AttnError, match="E0806"):
+        require_room(made.graph, made.recipe, "cpu", processes)
 
 
 def test_without_the_data_on_one_of_them(spec: str, text: str, tmp_path: Path) -> None:
@@ -320,6 +360,35 @@ def test_a_port_in_use(spec: str, text: str, tmp_path: Path) -> None:
         started.processes[0].join(30)
         started.processes[1].kill()  # as a launcher does when one has failed
         require_one_message(started.end(), "E0770", "the port is in use")
+
+
+def by_another_address(rank: int) -> None:
+    """The others know the first by an address that is not its own name's."""
+    os.environ["MASTER_ADDR"] = "127.0.0.2" if rank else "localhost"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second loopback address")
+def test_a_first_process_that_knows_itself_by_another_name(spec: str, text: str, tmp_path: Path) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run", steps=1, evaluate_batches=1)
+    ended = Together(2, tmp_path, given, before=by_another_address).end()
+    assert ended.codes == (0, 0), ended.messages
+
+
+def behind_a_firewall(rank: int) -> None:
+    if rank == 1:
+        from attndsl.running import heartbeats
+
+        def refused(*arguments: Any, **named: Any) -> Any:
+            raise ConnectionRefusedError(111, "Connection refused")
+
+        heartbeats.socket = SimpleNamespace(create_connection=refused, gethostname=socket.gethostname)  # type: ignore
+
+
+def test_one_that_does_not_reach_the_first(spec: str, text: str, tmp_path: Path) -> None:
+    """It says so, and the first does not wait for it."""
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(3, tmp_path, given, before=behind_a_firewall).end()
+    require_one_message(ended, "E0770", "process 1, on ", "does not reach the first at ", "Connection refused")
 
 
 # ---------------------------------------------------------------- whoever is gone, and whoever is not
