@@ -20,19 +20,25 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a launcher tells a process: its `rank` among `size` of them, and which of its machine's it is."""
+    """What a launcher tells a process: its `rank` among `size` of them, and which of the `local_size` of its machine it
+    is."""
 
     rank: int
     size: int
     local: int
+    local_size: int = 1
 
     @staticmethod
     def of_environment() -> Launch | None:
-        """As torchrun says it (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`); None for a process that is alone."""
+        """As torchrun says it (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `LOCAL_WORLD_SIZE`); None for a process that is
+        alone."""
         size = os.environ.get("WORLD_SIZE", "")
         if not size.isdecimal() or int(size) <= 1:
             return None
-        return Launch(int(os.environ["RANK"]), int(size), int(os.environ.get("LOCAL_RANK", "0")))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        return Launch(
+            int(os.environ["RANK"]), int(size), local, int(os.environ.get("LOCAL_WORLD_SIZE", str(local + 1)))
+        )
 
 
 class Processes:
@@ -41,6 +47,7 @@ class Processes:
     rank = 0
     local = 0
     size = 1
+    local_size = 1
 
     def gather(self, value: Result) -> list[Result]:
         """What each process gives here, by rank. All of them must call it."""

@@ -20,10 +20,12 @@ from attndsl.training.console import Console
 
 def require_room(graph: Graph, recipe: Recipe, device: str, processes: Processes = ALONE) -> None:
     """That parameters, gradients and what the optimizer keeps beside them fit (E0806), and that a step comes to an end
-    (E0813), before the data are read. Of several processes each has a part, which may be no more than its share."""
+    (E0813), before the data are read. Of several processes each has a part, which may be no more than its share, and
+    those of one machine share its memory."""
     kept = sum(info.copies * recipe.optimizer.kept_numbers(info.type.shape(graph.sizes)) for info in graph.parameters)
+    share = processes.local_size / processes.size
     copies = 2 + kept / max(graph.parameter_count, 1) if device == "cpu" else 1
-    require_memory(graph, "float64" if recipe.precision == "float64" else "float32", copies / processes.size)
+    require_memory(graph, "float64" if recipe.precision == "float64" else "float32", copies * share)
     require_rounds(graph)
 
 

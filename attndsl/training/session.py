@@ -38,6 +38,9 @@ from attndsl.training.logs import require_logs
 from attndsl.training.place import machine_differences, machine_facts, require_room, trainer_at
 from attndsl.values import storable
 
+FEW = 16
+"""So many processes can be started even on a machine that has fewer cores."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
@@ -75,8 +78,8 @@ def begin(
     layout: str | None = None,
 ) -> Session:
     """Make a new run folder at `out`; with `weights`, from a body that was trained before. Of several `processes` the
-    first writes it. Raises what checking the
-    spec raises, and E07xx; nothing is written to `out` before spec, recipe and data are known to be good."""
+    first writes it. Raises what checking the spec raises, and E07xx; nothing is written to `out` before spec, recipe
+    and data are known to be good."""
     require_new(out)
     require_logs(logs)
     opened = spec if isinstance(spec, Spec) else open_spec(spec)
@@ -179,7 +182,7 @@ def go_on(
         compile = facts["compile"] and chosen.compiles
     scored = with_cross_entropy(objective)
     place = processes.device(chosen.require(device=device))
-    facts["layout"] = layout if layout is not None else facts.get("layout")
+    facts["layout"] = layout if layout is not None else _kept_layout(facts.get("layout"), opened, processes, console)
     placed = layout_of(facts["layout"], opened, graph, processes)
     trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, None, processes, placed)
     trainer.check(objective.training(train, 0))
@@ -244,14 +247,34 @@ def prepared(
 
 def processes_of(layout: str | None, spec: str | None, resume: str | Path | None) -> int:
     """How many processes a new training of `spec`, or the run to `resume`, is laid out on; 1 without a layout. Raises
-    E10xx."""
+    E10xx, and E0772 where they are more than anybody would start on this machine without being asked."""
     if resume is not None:
         record = open_record(Path(resume))
         text, opened = layout or record.facts.get("layout"), open_spec(record.spec)
     else:
         assert spec is not None
         text, opened = layout, open_spec(spec)
-    return choose_mesh(text, opened).devices if text else 1
+    mesh = choose_mesh(text, opened) if text else None
+    most = max(os.cpu_count() or 1, FEW)
+    if mesh is not None and mesh.devices > most:
+        raise error(
+            "E0772", f"the layout has {mesh.devices:,} devices, {mesh}, and this machine may have {most} processes",
+            note=f"it has {os.cpu_count()} cores",
+            help=("let torchrun start them on several machines",
+                  "or give the number of processes: `--processes N`"
+                  + (", by which each has its share of rows and parameters" if resume is not None else ""),
+                  "or give another `--layout`"),
+        )  # fmt: skip
+    return mesh.devices if mesh is not None else 1
+
+
+def _kept_layout(recorded: str | None, spec: Spec, processes: Processes, console: Console) -> str | None:
+    """The layout of a run that goes on, unless there are more processes or fewer by now."""
+    if recorded is None or (mesh := choose_mesh(recorded, spec)).devices == processes.size:
+        return recorded
+    there = f"{processes.size} processes" if processes.size > 1 else "one process"
+    console.say(f"the run goes on without its layout, {recorded!r}: it has {mesh.devices} devices, for {there}")
+    return None
 
 
 def layout_of(text: str | None, spec: Spec, graph: Graph, processes: Processes) -> Layout | None:

@@ -79,7 +79,8 @@ class Together:
         self.processes: list[Any] = []
         for rank, said in enumerate(self.said):
             own = [str(word) for word in (others or {}).get(rank, words)]
-            given = {**address, "RANK": str(rank), "LOCAL_RANK": str(rank), "TORCH_CPP_LOG_LEVEL": "ERROR"}
+            ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(count)}
+            given = {**address, **ranks, "TORCH_CPP_LOG_LEVEL": "ERROR"}
             process = context.Process(target=_work, args=(own, given, str(said), before))
             process.start()
             self.processes.append(process)
