@@ -165,8 +165,10 @@ def joined(launch: Launch) -> Iterator[TorchProcesses]:
         processes = TorchProcesses(launch)
         heartbeats = processes.heartbeats()
     except (dist.DistError, OSError, RuntimeError, ValueError) as problem:
-        found = processes is not None and not processes.has_lost(problem)
-        if not (processes.speaks() if found else launch.rank == 0):  # the first has the same to say
+        speaks = launch.rank == 0  # all others have the same to say
+        if processes is not None and not processes.has_lost(problem):
+            speaks = processes.speaks()
+        if not speaks:
             raise SystemExit(1) from None
         place = f"{os.environ.get('MASTER_ADDR', 'this machine')}:{os.environ.get('MASTER_PORT', '')}"
         used = "EADDRINUSE" in str(problem) or "already in use" in str(problem)
