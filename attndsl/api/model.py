@@ -23,7 +23,7 @@ from attndsl.api.given import dtype_name, for_python, merged, python_warnings
 from attndsl.backends.numpy_reference.backend import BACKEND as NUMPY
 from attndsl.backends.pytorch.backend import BACKEND as TORCH
 from attndsl.backends.pytorch.backend import META
-from attndsl.diagnostics import AttnError, collected
+from attndsl.diagnostics import AttnError, collected, error
 from attndsl.elaborate import Spec
 from attndsl.lazy import Array
 from attndsl.running import backends
@@ -229,13 +229,17 @@ class Model:
         that).
 
         With the device `meta` it is the plain one, and its parameters have shapes and no memory, for a model that is to
-        be divided among processes: divide it, make room (`module.to_empty(device=…)`), and `fill` it.
+        be divided among processes: divide it, make room (`module.to_empty(device=…)`), and `fill` it, which takes
+        `weights` and `seed`.
 
         `weights` is a path as for `load`, or a mapping from addresses to arrays; without, those that the model was
         loaded with, else initial values drawn by `seed`. `dtype` is float32, float64, bfloat16 or float16. `compile`
         compiles it with `torch.compile` at the first call. Raises E0810 where PyTorch is missing, E0811 (no such
         device), E0807 and E06xx (weights that are not this model's)."""
         if device == META:
+            if weights is not None:
+                message = "a module on the meta device has no memory for weights"
+                raise error("E0807", message, help="make room, and give them to `fill`")
             TORCH.require(dtype=dtype_name(dtype))
             return TORCH.plain(self.graph, None, dtype=dtype_name(dtype), device=META, seed=seed, compile=compile)
         TORCH.require(dtype=dtype_name(dtype), device=device)  # before the weights are read
@@ -253,12 +257,13 @@ class Model:
     def fill(self, module: Any, weights: Weights | None = None, *, seed: int = 0) -> None:
         """Set the parameters of a module that `torch` has made, a plain one, to what `torch` would have set them to. It
         has one of them in memory at a time: where they are divided among processes (`DTensor`, as `fully_shard` makes
-        them), each process keeps its part, and nothing is sent."""
+        them), each process keeps its part, and nothing is sent. Raises E0807 (weights or a module that are not this
+        model's, a module on the meta device) before any is set, and E06xx."""
         from attndsl.running.initial import drawn_parameters
 
         arrays = self._arrays(weights)
         with python_warnings():
-            TORCH.fill(module, drawn_parameters(self.graph, seed) if arrays is None else arrays)
+            TORCH.fill(module, self.graph, drawn_parameters(self.graph, seed) if arrays is None else arrays)
 
     def numpy(self, weights: Weights | None = None, *, dtype: str = "float32", seed: int = 0) -> Program:
         """The model on NumPy, which says what every operation means: `.run(inputs)`, `.gradients(…)`, `.parameters()`

@@ -191,11 +191,11 @@ class PyTorch(Backend):
             module, _ = plain_module(made, arrays, dtype=dtype, device=device)
         return compiled(module) if compile else module
 
-    def fill(self, module: Any, arrays: Mapping[str, Array]) -> None:
-        """Set the parameters of such a module by address, one after the other."""
+    def fill(self, module: Any, graph: Graph, arrays: Mapping[str, Array]) -> None:
+        """Set the parameters of such a module by address, one after the other. Raises E0807."""
         from attndsl.backends.pytorch.plain import fill
 
-        fill(module, arrays)
+        fill(module, graph, arrays)
 
     def exporter(self) -> Exporter:
         self.require()
