@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 import weakref
 import zlib
 from collections.abc import Mapping
@@ -77,6 +78,9 @@ class TensorFile:
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.stream.close()
 
     @property
@@ -119,8 +123,7 @@ class TensorFile:
         array = np.empty(entry.shape, NUMPY[entry.dtype])
         if array.size:
             try:
-                self.stream.seek(entry.start)
-                count = _fill(self.stream, array.reshape(-1).data.cast("B"))
+                count = _fill(self.stream, array.reshape(-1).data.cast("B"), entry.start)
             except OSError as problem:
                 raise unreadable(self.path, problem.strerror) from None
             if count != entry.stop - entry.start:
@@ -146,12 +149,27 @@ def _sum_of_metadata(metadata: Mapping[str, str]) -> int:
     return zlib.crc32(json.dumps(dict(sorted(metadata.items()))).encode("utf-8"))
 
 
-def _fill(stream: io.FileIO, view: memoryview) -> int:
-    """Read until `view` is full or the file ends (a single read gives no more than two gigabytes)."""
+def _fill(stream: io.FileIO, view: memoryview, start: int) -> int:
+    """Read from `start` until `view` is full or the file ends (a single read gives no more than two gigabytes). Threads
+    and forked processes read at once from one file: its position is theirs together, so that it plays no part."""
     count = 0
-    while count < len(view) and (more := stream.readinto(view[count:])):
+    while count < len(view) and (more := _read_at(stream, view[count:], start + count)):
         count += more
     return count
+
+
+if hasattr(os, "preadv"):
+
+    def _read_at(stream: io.FileIO, view: memoryview, start: int) -> int:
+        return os.preadv(stream.fileno(), [view], start)
+
+else:
+    _one_at_a_time = threading.Lock()
+
+    def _read_at(stream: io.FileIO, view: memoryview, start: int) -> int:
+        with _one_at_a_time:
+            stream.seek(start)
+            return stream.readinto(view) or 0
 
 
 def _open(path: Path) -> io.FileIO:
@@ -233,9 +251,8 @@ def parse_json(data: bytes) -> Any:
 
 def _read_header(stream: io.FileIO, path: Path) -> tuple[dict[str, TensorEntry], dict[str, str]]:
     total = os.fstat(stream.fileno()).st_size
-    stream.seek(0)
-    first = stream.read(8)
-    if len(first) < 8:
+    first = bytearray(8)
+    if _fill(stream, memoryview(first), 0) < 8:
         raise _truncated(path, f"it has {total} bytes")
     length = int.from_bytes(first, "little")
     if length > LONGEST_HEADER:
@@ -243,7 +260,7 @@ def _read_header(stream: io.FileIO, path: Path) -> tuple[dict[str, TensorEntry],
     if length + 8 > total:
         raise _truncated(path, f"its header should have {length} bytes, the file has {total}")
     data = bytearray(length)
-    if _fill(stream, memoryview(data)) < length:
+    if _fill(stream, memoryview(data), 8) < length:
         raise _truncated(path, "it ends within its header")
     try:
         header = parse_json(bytes(data))

@@ -12,7 +12,7 @@ from attndsl.lazy import Array
 from attndsl.storage.safetensors import TensorEntry, TensorFile, parse_json, pickled, unreadable
 from attndsl.storage.shards import INDEX, WHOLE
 
-NAMES = (WHOLE, "weights.safetensors")
+NAMES = (WHOLE, INDEX, "weights.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 LARGEST_JSON = 50_000_000
 DOWNLOAD = "download the folder again, or write it again with `save_pretrained`"
@@ -33,7 +33,7 @@ class WeightsSource:
             for part in _parts(location):
                 self._open(part)
             if location.name.endswith(".index.json"):
-                self._compare_with(_weight_map(location), location)
+                self._compare_with(weight_map(location), location)
         except BaseException:
             self.close()
             raise
@@ -68,7 +68,7 @@ class WeightsSource:
 
     def close(self) -> None:
         for file in self.files:
-            file.__exit__()
+            file.close()
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -105,7 +105,7 @@ def _locate(path: Path) -> Path:
         names = sorted(p.name for p in path.iterdir() if p.is_file())
     except (OSError, ValueError) as problem:
         raise unreadable(path, str(problem)) from None
-    for name in (*NAMES, INDEX):
+    for name in NAMES:
         if name in names:
             return path / name
     single = [name for name in names if name.endswith(".safetensors")]
@@ -121,7 +121,7 @@ def _locate(path: Path) -> Path:
     for name in names:
         if name.endswith(PICKLES) and name != "training_args.bin":
             raise pickled(path / name)
-    raise error("E0601", f"{path} has no weights in it", help=f"a folder of weights has {NAMES[0]} or {INDEX}")
+    raise error("E0601", f"{path} has no weights in it", help=f"a folder of weights has {WHOLE} or {INDEX}")
 
 
 def _looks_safe(path: Path) -> bool:
@@ -132,10 +132,11 @@ def _looks_safe(path: Path) -> bool:
 def _parts(location: Path) -> list[Path]:
     if not location.name.endswith(".index.json"):
         return [location]
-    return [location.parent / name for name in sorted(set(_weight_map(location).values()))]
+    return [location.parent / name for name in sorted(set(weight_map(location).values()))]
 
 
-def _weight_map(location: Path) -> dict[str, str]:
+def weight_map(location: Path) -> dict[str, str]:
+    """Which file has which tensor, as an index says. Raises E0611."""
     index = read_json(location, "E0611")
     table = index.get("weight_map")
     if not isinstance(table, dict) or not table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -184,3 +185,12 @@ def test_reading_needs_neither_torch_nor_the_formats_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_threads_read_at_once(tmp_path: Path) -> None:
+    arrays = {f"t{at}": np.full(2000 + at, at, np.float32) for at in range(40)}
+    write_tensors(tmp_path / "w.safetensors", arrays)
+    with TensorFile(tmp_path / "w.safetensors") as file, ThreadPoolExecutor(4) as threads:
+        names = [name for _ in range(40) for name in arrays]
+        for name, array in zip(names, threads.map(file.read, names), strict=True):
+            np.testing.assert_array_equal(array, arrays[name])
