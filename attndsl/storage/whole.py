@@ -1,11 +1,13 @@
 """Files and folders written whole or not at all: a kill at any moment leaves the old one or the new one.
 
-`replacing` is the only way in which a file is put in its place, `new_folder` the only one for a folder.
+`replacing` puts a file in its place, `new_folder` a folder; for several files that belong together, `readied` says what
+a move of each must keep.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -33,9 +35,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        if target.exists():
-            partial.chmod(target.stat().st_mode)  # whoever may read or run it still may
-        os.replace(partial, target)
+        os.replace(partial, readied(partial, target))
         sync_folder(target.parent)
     finally:
         with contextlib.suppress(OSError):
@@ -122,6 +122,19 @@ def place_of(path: str | os.PathLike[str]) -> tuple[Path, bool]:
     pipe is written into instead."""
     target = Path(os.path.realpath(path))
     return target, not target.exists() or target.is_file()
+
+
+def readied(finished: Path, path: Path) -> Path:
+    """Where `finished` is to be moved, so that it becomes the file `path`: a link stays one, and whoever may read or
+    run what is there still may. Raises `OSError` where that is nothing that a file can replace, or on another disk."""
+    target, replaceable = place_of(path)
+    if not replaceable:
+        raise OSError(errno.EEXIST, f"`{path.name}` in it is not a file")
+    if target.parent.stat().st_dev != finished.stat().st_dev:
+        raise OSError(errno.EXDEV, f"`{path.name}` in it is a link to another disk")
+    if target.exists():
+        finished.chmod(target.stat().st_mode)
+    return target
 
 
 def way_to_folder(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,7 +14,7 @@ from attndsl.graph import Graph
 from attndsl.lazy import Array, np
 from attndsl.storage.deferred import Deferred, stated, stating
 from attndsl.storage.safetensors import TensorFile, write_tensors
-from attndsl.storage.shards import INDEX, LARGEST, WHOLE, published, write_shards
+from attndsl.storage.shards import INDEX, LARGEST, interrupted, is_part, published, write_shards
 from attndsl.storage.whole import PARTIAL, place_of, replacing
 from attndsl.syntax import tree
 from attndsl.values import hyperparameters_of, storable
@@ -22,11 +23,12 @@ from attndsl.weights.loading import check_arrays
 from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.settings import FORMAT, FORMAT_VERSION, write_json
 from attndsl.weights.solving import published_config
-from attndsl.weights.sources import WeightsSource
+from attndsl.weights.sources import weight_map
 from attndsl.weights.stacks import reading
 from attndsl.weights.wording import unwritable
 
-EXPORTER = {"format": "pt", "exported_by": FORMAT}
+EXPORTED = {"exported_by": FORMAT}
+"""What the files of a folder say that an export wrote; and, under `beside`, which others it wrote there."""
 
 
 def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, Array], graph: Graph) -> None:
@@ -48,15 +50,17 @@ def save_shards(
     largest: int = LARGEST,
     force: bool = False,
 ) -> None:
-    """The same in a folder, in as many files as it takes that none has more than `largest` bytes
-    (`attndsl.storage.shards`). One that has anything else in it than an earlier export is refused (E0612), unless
-    `force` is set."""
+    """Write parameters under our addresses, as `save_weights` does, into a folder, in as many files as it takes that
+    none has more than `largest` bytes (`attndsl.storage.shards`).
+
+    `arrays` must be exactly the graph's parameters (E0605 to E0608). A folder that has anything else in it than an
+    earlier export is refused (E0612), unless `force` is set."""
     target = Path(directory)
     check_arrays(arrays, graph)
     earlier = _replaceable(target, force)
     try:
         with published(target, earlier) as place:
-            write_shards(place, arrays, _facts(graph), largest)
+            write_shards(place, arrays, _facts(graph) | EXPORTED, largest)
     except OSError as problem:
         raise unwritable(target, problem) from None
 
@@ -108,9 +112,10 @@ def export_huggingface(
     (`{"pad_token_id": 0}`), `beside` the texts of further files by name, such as `tokenizer.json`. Gives the addresses
     of the states in `arrays` that no line of the section writes: what training made of them is not in the folder.
 
-    A folder that has anything in it is refused (E0612), unless that is an earlier export or `force` is set; then only
-    these files are replaced. Further errors: those of the section (E062x), of the arrays (E0605 to E0608), and
-    E0614 or E0616 where the published configuration cannot say what the hyperparameters are.
+    A folder that has anything in it is refused (E0612), unless that is an earlier export, whole or interrupted, or
+    `force` is set; then these files and those of the earlier export are replaced, and no others. Further errors: those
+    of the section (E062x), of the arrays (E0605 to E0608), and E0614 or E0616 where the published configuration cannot
+    say what the hyperparameters are.
     """
     target = Path(directory)
     check_arrays(arrays, graph)
@@ -126,11 +131,12 @@ def export_huggingface(
     tensors = _published(items, graph, arrays)
     dtypes = {array.dtype for array in tensors.stated.values()}
     config["torch_dtype"] = max(dtypes, default=np.dtype("f4"), key=lambda dtype: dtype.itemsize).name
-    metadata = EXPORTER | ({"beside": "/".join(beside)} if beside else {})
+    texts = {**(beside or {}), "config.json": write_json(config).decode("utf-8")}
+    metadata = {"format": "pt", "beside": "/".join(texts)} | EXPORTED
     try:
         with published(target, earlier) as place:
             write_shards(place, tensors, metadata, largest)
-            for name, text in {**(beside or {}), "config.json": write_json(config).decode("utf-8")}.items():
+            for name, text in texts.items():
                 with replacing(place / name) as stream:
                     stream.write(text.encode("utf-8"))
     except OSError as problem:
@@ -153,11 +159,11 @@ def _published(items: Sequence[Item], graph: Graph, arrays: Mapping[str, Array])
     def made(name: str) -> Array:
         item = by_name[name]
         if not item.is_first:
-            return np.zeros(item.form.shape, tensors.stated[name].dtype)
+            return np.zeros(item.form.shape, known_of[name].dtype)
         return item.form.evaluate(lambda address: arrays[address] if address in known else read(address))
 
-    tensors = Deferred({name: stating(item.form.shape, dtype(item)) for name, item in by_name.items()}, made)
-    return tensors
+    known_of = {name: stating(item.form.shape, dtype(item)) for name, item in by_name.items()}
+    return Deferred(known_of, made)
 
 
 def _replaceable(target: Path, force: bool) -> Collection[str]:
@@ -170,31 +176,28 @@ def _replaceable(target: Path, force: bool) -> Collection[str]:
         present = {p.name for p in target.iterdir() if not p.name.endswith(PARTIAL)} if target.is_dir() else set()
     except OSError as problem:
         raise unwritable(target, problem) from None
-    earlier = _earlier(target) if present else {}
-    if force or present <= earlier.keys():
+    earlier = _earlier(target) & present
+    if force or present == earlier:
         return earlier
     shown = ", ".join(sorted(present)[:4]) + (", …" if len(present) > 4 else "")
     raise error(
         "E0612",
         f"{target} is not empty, and not an earlier export: it has {shown}",
-        help="name another folder, or `--force` to replace the weights and config.json in this one",
+        help="name another folder, or `--force` to replace what has the names of an export's files in this one",
     )
 
 
-def _earlier(target: Path) -> dict[str, None]:
-    """The names of the files that an earlier export wrote into a folder, the ones beside its weights too; none where it
-    has other weights."""
-    try:
-        with WeightsSource(target) as source:
-            files, metadata = [file.path.name for file in source.files], source.metadata
-    except AttnError:
-        return {}
-    if FORMAT not in (metadata.get("exported_by"), metadata.get("format")):
-        return {}
-    names = [*files, *([INDEX] if files != [WHOLE] else [])]
-    if "exported_by" in metadata:
-        names += ["config.json", *filter(None, metadata.get("beside", "").split("/"))]
-    return dict.fromkeys(names)
+def _earlier(target: Path) -> set[str]:
+    """The names of the files that an earlier export, also one that was interrupted, wrote into a folder."""
+    found = interrupted(target)
+    for path in target.glob("model*.safetensors"):
+        told = _metadata(path) if is_part(path.name) and path.is_file() else {}
+        if told.get("exported_by") == FORMAT:
+            found |= {path.name, *told.get("beside", "").split("/")}
+    with contextlib.suppress(AttnError):
+        if set(weight_map(target / INDEX).values()) <= found:
+            found.add(INDEX)
+    return found
 
 
 def _metadata(path: Path) -> Mapping[str, str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,31 +166,111 @@ def test_nothing_changes_before_all_is_written(tmp_path: Path, later: int, monke
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("stopped", range(1, 9))
-def test_a_kill_between_the_moves_leaves_no_mixture(
-    tmp_path: Path, stopped: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = {seed: arrays_for(GRAPH, seed=seed) for seed in (0, 1)}
-    export_huggingface(tmp_path, GRAPH, given[0], SECTION, largest=4000)
-    moved = []
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+from tests.weights.test_saving import export_of
 
-    def move(source: Path, target: Path) -> None:
-        if Path(target).parent == tmp_path:
-            moved.append(target)
-            if len(moved) == stopped:
-                raise KeyboardInterrupt
-        real(source, target)
+place, first, second = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+export_of(place / "earlier", 0, first)
+steps = 0
+while True:
+    steps += 1
+    folder = place / f"{steps:03}"
+    shutil.copytree(place / "earlier", folder)
+    child = os.fork()
+    if not child:
+        def counted(change):
+            def change_or_die(path, *rest, **named):
+                global steps
+                if Path(rest[0] if rest else path).parent == folder:
+                    steps -= 1
+                    if not steps:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                return change(path, *rest, **named)
+            return change_or_die
+        os.replace, os.unlink = counted(os.replace), counted(os.unlink)
+        export_of(folder, 1, second)
+        os._exit(0)
+    if not os.waitpid(child, 0)[1]:
+        break
+"""
 
-    real = os.replace
-    monkeypatch.setattr("attndsl.storage.shards.os.replace", move)
-    try:
-        export_huggingface(tmp_path, GRAPH, given[1], SECTION, largest=4000)
-    except KeyboardInterrupt:
-        with pytest.raises(AttnError) as raised:
-            read(tmp_path)
-        assert codes(raised.value) == ["E0601"]
-        export_huggingface(tmp_path, GRAPH, given[1], SECTION, largest=4000, force=True)
-    assert same(read(tmp_path), given[1])
+
+def export_of(folder: Path, seed: int, largest: int, *, force: bool = False) -> None:
+    """One whose weights, configuration and tokenizer are told apart from those of another seed."""
+    beside = {"tokenizer.json": str(seed), f"of_{seed}.json": ""}
+    given = arrays_for(GRAPH, seed=seed)
+    export_huggingface(
+        folder, GRAPH, given, SECTION, ids={"pad_token_id": seed}, beside=beside, largest=largest, force=force
+    )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs fork")
+@pytest.mark.parametrize(
+    ("first", "second"), [(10**9, 10**9), (10**9, 4000), (4000, 10**9), (4000, 4000), (2000, 4000)]
+)
+def test_a_kill_at_any_step_leaves_no_mixture(tmp_path: Path, first: int, second: int) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(first), str(second)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], timeout=100)
+    export_of(tmp_path / "alone", 1, second)
+    folders, whole = sorted(tmp_path.glob("0*")), []
+    for folder in folders:
+        with contextlib.suppress(AttnError):
+            found = read(folder)
+            (seed,) = (seed for seed in (0, 1) if same(found, arrays_for(GRAPH, seed=seed)))
+            assert json.loads((folder / "config.json").read_text())["pad_token_id"] == seed
+            assert (folder / "tokenizer.json").read_text() == str(seed)
+            whole.append(seed)
+        export_of(folder, 1, second)  # its own, interrupted, is taken for what it is
+        assert contents(folder) == contents(tmp_path / "alone")
+    assert len(folders) > 4
+    assert {0, 1} <= set(whole)
+    assert len(whole) < len(folders)
+
+
+def test_what_the_files_cannot_replace_is_found_before_any_is_moved(tmp_path: Path) -> None:
+    export_of(tmp_path, 0, 4000)
+    (tmp_path / "tokenizer.json").unlink()
+    (tmp_path / "tokenizer.json").mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
+    before = read(tmp_path)
+    with pytest.raises(AttnError, match=r"`tokenizer\.json` in it is not a file") as raised:
+        export_of(tmp_path, 1, 10**9, force=True)
+    assert codes(raised.value) == ["E0612"]
+    assert same(read(tmp_path), before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links and modes")
+def test_a_file_that_is_replaced_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    export_of(folder, 0, 10**9)
+    (folder / "model.safetensors").rename(tmp_path / "elsewhere")
+    (folder / "model.safetensors").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").chmod(0o600)
+    export_of(folder, 1, 10**9)
+    assert (folder / "model.safetensors").is_symlink()
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o600
+    assert same(read(folder), arrays_for(GRAPH, seed=1))
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "model.safetensors", "model-00001-of-00001.safetensors"])
+def test_weights_that_somebody_saved_are_no_earlier_export(tmp_path: Path, name: str) -> None:
+    save_weights(tmp_path / name, arrays_for(GRAPH), GRAPH)
+    before = contents(tmp_path)
+    for largest in (2000, 10**9):
+        with pytest.raises(AttnError, match="not an earlier export"):
+            export_of(tmp_path, 1, largest)
+        with pytest.raises(AttnError, match="not an earlier export"):
+            save_shards(tmp_path, arrays_for(GRAPH), GRAPH, largest=largest)
+    assert contents(tmp_path) == before
+
+
+def test_shards_are_found_beside_weights_of_others(tmp_path: Path) -> None:
+    save_weights(tmp_path / "weights.safetensors", arrays_for(GRAPH), GRAPH)
+    export_of(tmp_path, 1, 2000, force=True)
+    assert (tmp_path / "weights.safetensors").exists()
+    assert same(read(tmp_path), arrays_for(GRAPH, seed=1))
 
 
 def test_files_in_our_names_in_shards(tmp_path: Path) -> None:
