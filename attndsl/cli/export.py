@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from attndsl.cli.arguments import Parser, Usage, add_sizes, path, positive
@@ -30,15 +31,19 @@ if TYPE_CHECKING:
 
 
 HUGGINGFACE, ONNX = "huggingface", "onnx"
-_UNITS = {"": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_UNITS = {
+    "": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40,
+}  # fmt: skip
 
 
 def size(text: str) -> int:
     """Bytes, as `500MB` says them."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) *(|[kmgt]i?b)", text.strip(), re.IGNORECASE)
-    if found is None or (bytes := int(float(found[1]) * _UNITS[found[2].upper()])) < 1:
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?) *(|[kmgt]i?b)", text.strip(), re.IGNORECASE)
+    count = int(Fraction(found[1]) * _UNITS[found[2].upper()]) if found is not None else 0
+    if count < 1:
         raise argparse.ArgumentTypeError(f"`{text}` is not a size: 500MB and 2GB are")
-    return bytes
+    return count
 
 
 def configure(parser: Parser) -> None:
@@ -56,8 +61,8 @@ def configure(parser: Parser) -> None:
         "--shard-size",
         metavar="SIZE",
         type=size,
-        help="write several files with an index, of at most so many bytes (500MB, 2GB); without, a folder has one file "
-        "up to 5GB",
+        help="write several files with an index, with at most so many bytes of tensors each (500MB, 2GB; a larger "
+        "tensor is alone in its file); without, a folder has one file up to 5GB",
     )
     programs = parser.add_argument_group("of programs")
     programs.add_argument("--incremental", action="store_true", help="the graph that reads a text on, token by token")

@@ -83,6 +83,7 @@ def test_an_exported_run_starts_with_its_own_token(attndsl: Any, dates: Runs) ->
     [
         (("--to", "huggingface", "--shard-size", "big"), "`big` is not a size: 500MB and 2GB are"),
         (("--to", "huggingface", "--shard-size", "0GB"), "`0GB` is not a size"),
+        (("--to", "huggingface", "--shard-size", "9" * 400), "is not a size"),
         (("--to", "onnx", "--shard-size", "2GB"), "`--shard-size` is for `--to huggingface` and `--to safetensors`"),
     ],
 )
