@@ -116,8 +116,8 @@ def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
 
 
 def read_tensors(path: Path, what: str) -> tuple[Deferred, dict[str, Any]]:
-    """The tensors of a safetensors file, all held against their checksums, to be read as they are asked for; and its
-    facts. Raises E0601 (it cannot be read), E0733 (it is damaged)."""
+    """The tensors of a safetensors file, all held against their checksums, to be read again as they are asked for; and
+    its facts. Raises E0601 (it cannot be read), E0733 (it is damaged); what is damaged afterwards is E0602 or E0603."""
     try:
         file = TensorFile(path)
         try:
@@ -128,7 +128,7 @@ def read_tensors(path: Path, what: str) -> tuple[Deferred, dict[str, Any]]:
                 pass
             return file.tensors, dict(facts)
         except BaseException:
-            file.__exit__()
+            file.close()
             raise
     except (AttnError, ValueError, TypeError) as problem:
         first = problem.diagnostics[0] if isinstance(problem, AttnError) else None

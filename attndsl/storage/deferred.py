@@ -3,7 +3,7 @@ time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 
 from attndsl.lazy import Array, np
 
@@ -12,8 +12,9 @@ Pairs = Iterator[tuple[str, "Array"]]
 
 class Deferred(Mapping[str, "Array"]):
     """Each is made by `make`, anew every time, and kept by whoever asks. `stated` has for each name an array of its
-    shape and dtype, of zeros that take no memory. `items()` makes all, by `through` where several come of one thing
-    that is costly to read; in whichever order that gives them."""
+    shape and dtype, of zeros that take no memory. `items()` and `values()` make all, by `through` where several come of
+    one thing that is costly to read, in whichever order that gives them; one who asks by name has it read again for
+    each."""
 
     def __init__(
         self, stated: Mapping[str, Array], make: Callable[[str], Array], through: Callable[[], Pairs] | None = None
@@ -49,6 +50,9 @@ class Deferred(Mapping[str, "Array"]):
     def items(self) -> ItemsView[str, Array]:
         return _Items(self)
 
+    def values(self) -> ValuesView[Array]:
+        return _Values(self)
+
     def pairs(self) -> Pairs:
         return self._through() if self._through is not None else ((name, self._make(name)) for name in self.stated)
 
@@ -58,6 +62,13 @@ class _Items(ItemsView[str, "Array"]):
 
     def __iter__(self) -> Pairs:
         return self._mapping.pairs()
+
+
+class _Values(ValuesView["Array"]):
+    _mapping: Deferred
+
+    def __iter__(self) -> Iterator[Array]:
+        return (array for _, array in self._mapping.pairs())
 
 
 def stating(shape: tuple[int, ...], dtype: object) -> Array:

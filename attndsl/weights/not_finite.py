@@ -12,8 +12,8 @@ from attndsl.weights.wording import MOST_SHOWN
 
 
 def told_if_not_finite(arrays: Mapping[str, Array], origin: str | os.PathLike[str]) -> Deferred:
-    """The same parameters, by address; when each of them has been read it warns (W0602) of those that hold NaN or
-    infinities. `origin` is where they are read."""
+    """The same parameters, by address; it warns (W0602) of the first that is read and holds NaN or infinities, and when
+    each of them has been read of all others. `origin` is where they are read."""
     known, found = stated(arrays), dict[str, int]()
     left = set(known)
 
@@ -22,8 +22,10 @@ def told_if_not_finite(arrays: Mapping[str, Array], origin: str | os.PathLike[st
             left.remove(address)
             if bad := array.size - int(np.isfinite(array).sum()):
                 found[address] = bad
-            if found and not left:
-                _warn_not_finite(found, known, origin)
+                if len(found) == 1:
+                    _warn_not_finite(found, known, origin)
+            if len(found) > 1 and not left:
+                _warn_not_finite(dict(list(found.items())[1:]), known, origin)
         return array
 
     return Deferred(

@@ -6,6 +6,7 @@ one more axis, for the files that hold them so.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import product
@@ -72,10 +73,8 @@ def _inserted(address: str, stacks: tuple[int, ...], index: tuple[int, ...]) -> 
 
 
 def reading(graph: Graph, arrays: Mapping[str, Array]) -> Callable[[str], Array]:
-    """What finds a parameter of one layer in those of all. It keeps some of these, since their layers are asked for by
-    turns."""
-    parts, whole = parts_of(graph), lru_cache(maxsize=_BY_TURNS)(arrays.__getitem__)
+    """What finds a parameter of one layer in those of all. It keeps those of as many as stand at one place, since their
+    layers are asked for by turns."""
+    places = Counter(tuple(info.address.split(".")[: info.stacks[0]]) for info in graph.parameters if info.stacks)
+    parts, whole = parts_of(graph), lru_cache(max(places.values(), default=0))(arrays.__getitem__)
     return lambda address: whole(parts[address].whole)[parts[address].index]
-
-
-_BY_TURNS = 6  # the matrices and biases of a gated sublayer

@@ -16,6 +16,7 @@ from attndsl.elaborate import elaborate, open_text
 from attndsl.runs.given_weights import read_weights
 from attndsl.storage.safetensors import write_tensors
 from attndsl.weights import save_weights
+from attndsl.weights.not_finite import told_if_not_finite
 
 TEXT = """model M(width=4) {
   input x: [B, width]
@@ -63,9 +64,23 @@ def test_published_weights_with_several(tmp_path: Path) -> None:
     published = {"n.weight": bad["norm.scale"], "n.bias": bad["norm.shift"]}
     write_tensors(tmp_path / "model.safetensors", published)
     (tmp_path / "config.json").write_text(json.dumps({}), encoding="utf-8")
-    (found,) = told(tmp_path)
-    assert "`norm.scale`" in found.message
-    assert found.notes == ("so have `norm.shift`",)
+    first, others = told(tmp_path)
+    assert "`norm.scale`" in first.message
+    assert "`norm.shift`" in others.message
+
+
+def test_the_others_are_told_together() -> None:
+    with collected() as found:
+        assert len(list(told_if_not_finite({name: np.full(2, np.nan) for name in "abc"}, "here").values())) == 3
+    assert [each.notes for each in found] == [(), ("so have `c`",)]
+
+
+def test_one_who_reads_only_some_is_told_of_these(tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", arrays(shift=np.nan), GRAPH)
+    opened = read_weights(tmp_path / "w.safetensors", SPEC, GRAPH)
+    with collected() as found:
+        assert opened["norm.shift"].size
+    assert [each.code for each in found] == ["W0602"]
 
 
 def test_python_tells_them_when_they_are_read(tmp_path: Path) -> None:

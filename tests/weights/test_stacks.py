@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,34 @@ def test_an_export_reads_each_once(tmp_path: Path) -> None:
     export_huggingface(tmp_path / "again", graph, Deferred(given, read), opened.weights[0])
     assert sorted(asked) == sorted(given)
     same(load_weights(tmp_path / "again", graph, opened.weights), load_weights(folder, graph, opened.weights))
+
+
+DEEP = """model M(width=3, n=2) {
+  input x: [B, T, width]
+  output y = x |> experts(n, 1, deep) as moe
+}
+block deep(x: [*, D]) {
+  return x |> linear(D) as a |> linear(D) as b |> linear(D) as c |> linear(D) as d
+}
+weights M from huggingface {
+  config { width = d, n = experts }
+  "gate": [expert, in] <-> moe.router.weight
+  "{e}.{map in [a, b, c, d]}." <-> linear(moe.experts[e][map])
+}"""
+
+
+def test_an_export_reads_each_once_however_deep_the_layers_are(tmp_path: Path) -> None:
+    opened = open_text(DEEP)
+    graph = elaborate(opened, {})
+    given, asked = arrays(graph), Counter[str]()
+
+    def read(address: str) -> Array:
+        asked[address] += 1
+        return given[address]
+
+    export_huggingface(tmp_path, graph, Deferred(given, read), opened.weights[0])
+    assert asked == dict.fromkeys(given, 1)
+    assert len(given) > 7
 
 
 def test_our_own_files_hold_the_whole(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from attndsl.running.initial import initial_parameters
 from attndsl.runs.checkpoint import newest_checkpoint, read_tensors, save_checkpoint
 from attndsl.storage.safetensors import write_tensors
 from attndsl.values import hyperparameters_of
-from attndsl.weights import export_huggingface, load_weights, open_weights, save_weights
+from attndsl.weights import export_huggingface, load_weights, open_weights, save_shards, save_weights
 
 SETTINGS = {"depth": 8, "width": 128, "heads": 4, "vocab": 512, "context": 64}
 LARGEST = 4 * 128 * 4 * 128  # bytes of a tensor, in float32
@@ -141,3 +141,10 @@ def test_what_a_training_goes_on_from(graph: Graph, tmp_path: Path, most: Most) 
         trainer.load_state(checkpoint.state)
 
     assert most(taken_up) < ROOM
+
+
+@pytest.mark.parametrize("shard", [LARGEST, 10**9])
+def test_what_is_exported(spec: Spec, graph: Graph, own: Path, shard: int, tmp_path: Path, most: Most) -> None:
+    given = open_weights(own, graph)
+    assert most(lambda: save_shards(tmp_path / "own", given, graph, largest=shard)) < ROOM
+    assert most(lambda: export_huggingface(tmp_path / "hf", graph, given, spec.weights[0], largest=shard)) < ROOM
