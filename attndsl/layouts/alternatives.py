@@ -8,7 +8,7 @@ from math import prod
 from attndsl.graph import Graph, ParameterInfo, Value
 from attndsl.graph.builder import Builder
 from attndsl.layouts.channels import Channel
-from attndsl.layouts.choosing import RARELY, ChannelChoice, ChannelChooser, ChannelUse
+from attndsl.layouts.choosing import RARELY, ChannelChoice, ChannelChooser, ChannelUse, is_sum
 from attndsl.layouts.emitting import DeviceEmitter, Move
 from attndsl.layouts.located import Located, lying_after
 from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, Placement, Rounds, State
@@ -53,14 +53,28 @@ class Alternatives:
             found, there = self.made.setdefault((node.op.address, node.op.type), []), self.located[node.output]
             found += [there] if all(there is not each for each in found) else []
 
-    def of_value(self, value: Value) -> Iterator[tuple[str, State, Size]]:
-        """The ways that came second, along each dimension, with how many bytes more would be sent."""
+    def of_value(self, value: Value) -> Iterator[tuple[str, State, Size, str]]:
+        """The ways that came second, along each dimension, with how many bytes more would be sent, and what else speaks
+        against it."""
         for choice in self.chooser.choices.get(value, ()):
             if choice.second is None:
                 continue
             taken, other = (self._sent(choice, way) for way in (choice.taken, choice.second))
             if taken is not None and other is not None:
-                yield self.mesh.names[choice.number], choice.second.channel.result, other - taken
+                yield self.mesh.names[choice.number], choice.second.channel.result, other - taken, self._against(choice)
+
+    def _against(self, choice: ChannelChoice) -> str:
+        """What but the bytes speaks for the way that was taken."""
+        node, second, facts = choice.node, choice.second, self.chooser.facts
+        assert second is not None
+        states = [self.located[value].planned.states[choice.number] for value in node.inputs]
+        operands = zip(node.inputs, states, second.there, strict=True)
+        if any(value in facts.weights and isinstance(state, Axis) and not there for value, state, there in operands):
+            return "parts of a weight would be sent"
+        wanted = self.chooser.wanted.of(node.output).states[choice.number]
+        if self.chooser.repeats_work(node, second.channel, states, wanted):
+            return "each device would do all the work"
+        return "a sum may be smaller where it is made later" if is_sum(choice.taken.channel.result) else ""
 
     def of_parameter(self, info: ParameterInfo) -> Iterator[Alternative]:
         """Along each dimension of several devices the way that was taken, then the others that there are."""

@@ -73,7 +73,7 @@ class ChannelChooser:
     ) -> Iterator[Channel]:
         """The channels of a node that make use of how its operands lie along a dimension (`states`), or of how its
         result is wanted, beside those along `others`."""
-        partial = {i for i, state in enumerate(states) if _is_sum(state)}
+        partial = {i for i, state in enumerate(states) if is_sum(state)}
         zero = [i for i, value in enumerate(node.inputs) if value in self.facts.zeros]
         there = {state for state in (*states, wanted) if isinstance(state, Axis)}
         found = chain(
@@ -125,7 +125,7 @@ class ChannelChooser:
         for i, value in enumerate(node.inputs):
             there, after = self.located[value], self.needed(node, i, channel)
             before = there.planned.states[number]
-            if there.has(number, after) or (after is PARTIAL and not _is_sum(before)):  # zeros
+            if there.has(number, after) or (after is PARTIAL and not is_sum(before)):  # zeros
                 continue
             elements = self.facts.elements(value.type) * self.facts.often(there.emitter.times)
             sent = elements * _price(before, after, size)
@@ -137,7 +137,7 @@ class ChannelChooser:
         return total + result, result, more
 
 
-def _is_sum(state: State) -> bool:
+def is_sum(state: State) -> bool:
     """Whether a value that lies so is a sum still to be made, or is one with zeros in some places."""
     return state is PARTIAL or isinstance(state, Owned)
 

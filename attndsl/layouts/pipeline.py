@@ -4,7 +4,9 @@ Each device has as many consecutive rounds, and so their parameters. The batch i
 device to device: in each step, a device applies its rounds to the microbatch that is there, and hands on what it makes
 (Huang et al., 2019, GPipe, arXiv 1811.06965; Xu et al., 2021, GSPMD, arXiv 2105.04663, section 3.3). With m
 microbatches and s stages, that takes m + s - 1 steps, of which each device has s - 1 with nothing that matters to do.
-What it computes then is of the same kind, since it is of the batch, and no result and no gradient hangs on it.
+What it computes then, of rows that have not been through the layers before, no result hangs on, and gradients are 0
+times what its own come to. What layers cannot compute of such rows fails in these steps, though: an index that is out of
+range is refused, and an infinite gradient makes those of parameters NaN.
 
 What is written here is the graph of one device along that dimension alone, in ordinary operations and `Shift`; how the
 rest lies, and what stands outside the repeat, is found afterwards (`walk.py`).

@@ -17,8 +17,8 @@ class Undivided(Enum):
 
     WHOLE = "whole"  # the same on all devices
     PARTIAL = "partial"  # the sum of what the devices have
-    VARYING = "varying"  # what computations need that differ between devices: the same on all, whose gradient is a sum,
-    # or in stages, of which each device computes its own, each device's own
+    VARYING = "varying"  # what computations need that differ between devices: the same on all, with a gradient that is
+    # a sum; or, in stages, each device's own
 
 
 WHOLE, PARTIAL, VARYING = Undivided.WHOLE, Undivided.PARTIAL, Undivided.VARYING

@@ -35,10 +35,7 @@ class StagedLoop:
         """Raises E1005 where the rounds cannot be divided into so many stages that are alike."""
         op = node.op
         assert isinstance(op, Repeat)
-        count, what = op.count.known(graph.sizes), f"`repeat {op.label}`"
-        if count is None:
-            message = f"how often {what} is run is known only when inputs are given"
-            raise no_stages(rule, node, message, "make it a hyperparameter")
+        count, what = op.count.value(graph.sizes), f"`repeat {op.label}`"
         if count % stages or count == 0:
             symbols = sorted(op.count.symbols)
             fitting = [str(n) for n in range(2, count + 1) if count % n == 0][:8]

@@ -99,10 +99,17 @@ def _values(laid_out: LaidOut) -> Iterator[Row]:
 
 
 def _otherwise(laid_out: LaidOut, value: Value) -> str:
-    """What came second, and how many bytes more it would have sent."""
-    found = laid_out.alternatives.of_value(value)
-    said = ((on, state, _number(more, laid_out.whole.sizes)) for on, state, more in found)
-    return "; ".join(f"{_lies(state)} on {on}: {more} more" for on, state, more in said if more != "0")
+    """What came second, and how many bytes more it would have sent, or less if at usual lengths that is so."""
+    sizes, worth = laid_out.whole.sizes, laid_out.alternatives.chooser.facts.worth
+    said = []
+    for on, state, more, against in laid_out.alternatives.of_value(value):
+        if worth(more) < 0:
+            said.append(
+                f"{_lies(state)} on {on}: {_number(-more, sizes)} less" + (f", but {against}" if against else "")
+            )
+        elif _number(more, sizes) != "0":
+            said.append(f"{_lies(state)} on {on}: {_number(more, sizes)} more")
+    return "; ".join(said)
 
 
 def _lies(state: State) -> str:

@@ -109,7 +109,7 @@ class LayoutWalk(ValueRequests):
         local = self.request(node.inputs[0], placement, node)
         number = self.mesh.names.index(op.on)
         made = placement.at(number, op.whole if isinstance(op, AllGather) else PARTIAL)
-        self.made(node.output, made, called(local, node.output), emitter, f"made in stages on {op.on}")
+        self.made(node.output, made, called(local, node.output), emitter, f"made in stages along `{op.on}`")
 
     def _operation(self, node: Node, emitter: DeviceEmitter) -> None:
         chosen: list[Channel] = []

@@ -161,11 +161,18 @@ def test_what_a_value_would_cost_otherwise() -> None:
     quarters of the bytes."""
     found = laid_out("model=4; heads, 4*width on model")
     value = next(value for value in found.values if value.names[-1:] == ("h.*.mlp.up.y",))
-    ((on, state, more),) = found.alternatives.of_value(value)
+    ((on, state, more, _),) = found.alternatives.of_value(value)
     assert (on, state) == ("model", WHOLE)
     units, (b, t) = 3 * 64 * 4 * 3 // 4, (Size.symbol(name) for name in "BT")
     known = {name: Size.of(size) for name, size in found.whole.sizes.items()}
     assert more.substitute(known) == b * t * (2 * units) + units
+
+
+def test_where_less_would_be_sent_it_is_told_what_speaks_against_it() -> None:
+    """To gather the table of words (a quarter of 3 * 64 * 16 floats) is less than to add up what is read from it."""
+    text = tell(laid_out("model=4; vocab on model"))
+    (line,) = (line for line in text.splitlines() if line.split()[:1] == ["wte"])
+    assert line.endswith(" less, but parts of a weight would be sent")
 
 
 def refusal(layout: str, text: str = MODEL) -> str:

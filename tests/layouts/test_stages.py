@@ -129,6 +129,36 @@ def test_what_cannot_be_is_refused_with_a_way_out(layout: str, change: tuple[str
         assert word in text, text
 
 
+@pytest.mark.parametrize(
+    ("before", "repeat", "words"),
+    [
+        ("z = x > 1", "repeat h in 4 { z = z or x > 1 }", ["E1005", "carries truth values", "`int(…)`"]),
+        ("z = mean(x, over=B)", "repeat h in 4 { z += 1 }", ["E1005", "carries has the rows of a batch"]),
+        (
+            "param w: [width]",
+            "z = repeat h in 4 {\n x += 1\n emit mean(x, over=[B, T]) if h % 2 == 0 else w }",
+            ["E1005", "emits is made in different ways", "emit what is alike"],
+        ),
+        (
+            "c = rearrange(x, [B] -> [C=B])",
+            "z = repeat h in 4 {\n x += 1\n emit dot(x, c, over=[T, width]) }",
+            ["E1006", "has the rows of the batch twice, as `B`, `C`"],
+        ),
+        (
+            "z = rearrange(x, [B, T] -> [row=B * T])",
+            "repeat h in 4 {\n z += 1\n x += 1 }",
+            ["E1006", "together with other things"],
+        ),
+    ],
+    ids=["truth values", "no rows", "unlike emissions", "twice", "with others"],
+)
+def test_what_microbatches_have_no_part_of_is_refused(before: str, repeat: str, words: list[str]) -> None:
+    text = f"model M(width=4) {{\n input x: [B, T, width]\n {before}\n {repeat}\n output y = x\n output q = z\n}}"
+    found = refusal("stages=2; h on stages", text)
+    for word in words:
+        assert word in found, found
+
+
 def test_rows_that_do_not_divide_are_told_when_they_are_given() -> None:
     found = laid_out("stages=2; h on stages in 4 microbatches")
     failed = [constraint.failure({"B": 6}) for constraint in found.graph.constraints if constraint.code == "E1004"]
