@@ -3,14 +3,15 @@ expert was, say. Nothing in the layers waits for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
+from attndsl.addresses import loops_of
 from attndsl.graph import Node, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.graph.core import captured
 from attndsl.layouts.drawing_ahead import DrawnAhead
 from attndsl.layouts.parts import called
-from attndsl.ops import Add, Scan, Take
+from attndsl.ops import Add, Parameter, Repeat, Take
 from attndsl.ops.control import stacked_types
 from attndsl.records import dataclass
 from attndsl.types import INT, Axis, Type
@@ -26,23 +27,26 @@ class ComputedLater:
     given: tuple[Value, ...]
 
     @staticmethod
-    def of(region: Region, later: Sequence[Node], results: tuple[Value, ...]) -> ComputedLater:
-        """Of the nodes that could be computed later those that the results need."""
+    def of(region: Region, later: Collection[Node], results: tuple[Value, ...]) -> ComputedLater:
+        """Of the nodes that could be computed later those that the results need, and the parameters that these read."""
         needed, nodes = set(results), list[Node]()
-        for node in reversed(later):
-            if not needed.isdisjoint(node.outputs):
+        reads = {node: bool(loops_of(node.op.address)) for node in region.nodes if isinstance(node.op, Parameter)}
+        for node in reversed(region.nodes):
+            if (node in later or reads.get(node)) and not needed.isdisjoint(node.outputs):
                 needed.update(_read(node))
                 nodes.insert(0, node)
         made = {value for node in nodes for value in node.outputs}
-        own = {*region.parameters[1:], *(value for node in region.nodes for value in node.outputs)}
+        inside = (node for node in region.nodes if reads.get(node, True))  # parameters of all layers are read outside
+        own = {*region.parameters[1:], *(value for node in inside for value in node.outputs)}
         given = (value for node in nodes for value in _read(node) if value in own and value not in made)
         return ComputedLater(region, tuple(nodes), results, tuple(dict.fromkeys(given)))
 
     def write(
         self, builder: Builder, path: str, axis: Axis, first: Value, own: Mapping[Value, Value], drawn: DrawnAhead
     ) -> list[Value]:
-        """Write a loop over the device's layers, along `axis`, of which the first has the number `first`. `own` has
-        for each given value those of all its layers. What is given back is stacked over the same axis."""
+        """Write another loop over the device's layers, as many as `axis` is long, of which the first has the number
+        `first`. `own` has for each given value those of all its layers. What is given back is stacked along the axis.
+        """
         inner = Builder(builder.scope, builder.span, builder.site, builder)
         index = drawn.index = inner.parameter(Value(Type(INT)))
         local = {self.region.parameters[0]: inner.emit(Add(), first, index)}
@@ -59,12 +63,20 @@ class ComputedLater:
                 made = (inner.emit(node.op, *inputs, type=node.output.type),)
             local |= {value: called(found, value) for value, found in zip(node.outputs, made, strict=True)}
         results = tuple(local[value] for value in self.results)
-        op = Scan(path, axis, 0, stacked=(axis,) * len(results))
+        op = Repeat(path, axis.size, None, 0, (axis,) * len(results))
         stacks = stacked_types([value.type for value in results], op.stacked)
         return list(builder.emit_regions(op, (), (inner.region((index,), results),), stacks))
 
 
+def sooner(body: Region) -> Region:
+    """The body without parameters that it does not read: those of what is computed later."""
+    read = {*body.results, *(value for node in body.nodes for value in _read(node))}
+    nodes = (node for node in body.nodes if not isinstance(node.op, Parameter) or node.output in read)
+    return Region(body.parameters, tuple(nodes), body.results)
+
+
 def _read(node: Node) -> tuple[Value, ...]:
+    """What a node reads, its bodies with it."""
     return (*node.inputs, *(value for region in node.regions for value in captured(region)))
 
 

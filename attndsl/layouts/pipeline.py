@@ -4,9 +4,9 @@ Each device has as many consecutive rounds, and so their parameters. The batch i
 device to device: in each step, a device applies its rounds to the microbatch that is there, and hands on what it makes
 (Huang et al., 2019, GPipe, arXiv 1811.06965; Xu et al., 2021, GSPMD, arXiv 2105.04663, section 3.3). With m
 microbatches and s stages, that takes m + s - 1 steps, of which each device has s - 1 with nothing that matters to do.
-What it computes then, of rows that have not been through the layers before, no result hangs on, and gradients are 0
-times what its own come to. What layers cannot compute of such rows fails in these steps, though: an index that is out of
-range is refused, and an infinite gradient makes those of parameters NaN.
+No result hangs on what it computes then, of rows that have not been through the layers before, and its gradients are
+multiplied with 0. What layers cannot compute of such rows fails, though: an index out of range is refused, and an
+infinite gradient makes those of parameters NaN.
 
 What is written here is the graph of one device along that dimension alone, in ordinary operations and `Shift`; how the
 rest lies, and what stands outside the repeat, is found afterwards (`walk.py`).
@@ -22,7 +22,7 @@ from attndsl.graph import Graph, Node, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.graph.core import captured
 from attndsl.layouts.classes import AxisClasses
-from attndsl.layouts.computing_later import ComputedLater
+from attndsl.layouts.computing_later import ComputedLater, sooner
 from attndsl.layouts.core import NOT_DIVISIBLE, Layout, Mesh, PlacementRule
 from attndsl.layouts.drawing_ahead import DrawnAhead
 from attndsl.layouts.emitting import DeviceEmitter
@@ -207,7 +207,7 @@ class Pipeline:
             body.made(region.parameters[0], inner.emit(Add(), self.first, index), WHOLE)
             body.nodes(region, inner)
             results = self._results(region, body, inner)
-            found.append(inner.region((index, *locals_), results))
+            found.append(sooner(inner.region((index, *locals_), results)))
         return tuple(found)
 
     def _results(self, region: Region, body: MicrobatchBody, inner: Builder) -> tuple[Value, ...]:
@@ -222,7 +222,7 @@ class Pipeline:
             raise body.refused(self._maker(region, late[0]))
         pairs = [(value, axis) for value, axis in pairs if value not in body.late]
         if late:
-            self.later = ComputedLater.of(region, tuple(body.later), late)
+            self.later = ComputedLater.of(region, body.later, late)
             pairs += [(value, self.layers) for value in self.later.given]
         states = [body.wanted(v) if body.states.get(v) is WHOLE else body.states.get(v, WHOLE) for v, _ in pairs]
         found = [(value, state, axis) for (value, axis), state in zip(pairs, states, strict=True)]
@@ -249,7 +249,7 @@ class Pipeline:
         }
         if self.later is not None:
             axis, given = part_of(self.layers, self.stages), {value: own[value] for value in self.later.given}
-            made = self.later.write(self.inside, f"{self.op.path}.later", axis, self.first, given, self.drawn)
+            made = self.later.write(self.inside, self.op.path, axis, self.first, given, self.drawn)
             own |= dict(zip(self.later.results, made, strict=True))
         results = self.node.regions[0].results[self.op.carried :]
         for output, value, axis in zip(self.node.outputs[self.op.carried :], results, self.op.stacked, strict=True):

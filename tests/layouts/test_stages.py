@@ -14,7 +14,7 @@ from attndsl.layouts import choose_layout
 from attndsl.layouts.declared import default_layout
 from attndsl.layouts.laid_out import LaidOut, lay_out
 from attndsl.layouts.telling import tell
-from attndsl.ops import Repeat, Scan
+from attndsl.ops import Parameter, Repeat, Scan
 
 MODEL = """model M(vocab=64, width=16, heads=4, depth=6, p=0.0) {
   input tokens: int[B, T] where tokens < vocab
@@ -102,6 +102,27 @@ def test_it_is_told() -> None:
     (scale,) = (line for line in lines if line.startswith("h.*.ln_1.scale, h/stages [width]"))
     assert scale.endswith("`h on stages in 4 microbatches`, 3 in each stage")
     assert not laid_out("stages=2; h on stages in 4 microbatches").warnings
+
+
+def test_what_is_computed_later_reads_its_parameters_then() -> None:
+    """No step hands them on, of all layers or of this one."""
+    text = """model M(width=4) {
+  input x: [B, width]
+  layer shared = linear(2)
+  z = repeat h in 4 {
+    x += linear(x, width) as map
+    emit linear(shared(exp(mean(x, over=B))), 3) as probe
+  }
+  output y = x
+  output q = z
+}
+"""
+    steps, layers = loops(laid_out("stages=2; h on stages", text).graph)
+    read = [node.op.address for node in layers.regions[0].walk() if isinstance(node.op, Parameter)]
+    assert read == ["h.*.map.weight", "h.*.map.bias"]
+    assert [str(value.type) for value in steps.outputs] == [
+        "float[B=B/2, width]", "float[B=B/2, step=3, width]", "float[layer=2, step=3, width]",
+    ]  # fmt: skip
 
 
 def test_without_devices_there_are_no_stages() -> None:

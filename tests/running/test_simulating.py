@@ -159,7 +159,7 @@ DEEP = """model Deep(width=6, depth=4) {
     }
     x = layer_norm(x + shared(at)) as norm
     total = sum(abs(x), over=[B, T])
-    emit max(x, over=T), dropout(total / mean(total, over=width), 0.5), mean(x, over=[B, T])
+    emit max(x, over=T), dropout(linear(shared(total / mean(total, over=width)), 3) as probe, 0.5), mean(x, over=[B, T])
   }
   output y = x
   output peaks = seen
@@ -174,7 +174,8 @@ DEEP = """model Deep(width=6, depth=4) {
 )
 def test_layers_in_stages_may_do_all_but_take_rows_together(layout: str) -> None:
     """A loop that begins with something from outside, parameters of all layers, the number of the layer, what is
-    emitted for each row, as a sum over the rows, and made of such a sum, with what is drawn for it."""
+    emitted for each row, as a sum over the rows, and made of such a sum, with parameters and
+    with what is drawn."""
     spec = open_text(DEEP)
     graph = elaborate(spec, {})
     laid_out = lay_out(graph, choose_layout(layout, spec, graph))
