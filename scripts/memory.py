@@ -1,6 +1,6 @@
 """What a device holds in a step of training, as `inspect` predicts it and as it is measured.
 
-    python scripts/memory.py                 six models by eight layouts
+    python scripts/memory.py                 six models by ten layouts
     python scripts/memory.py llama data      those whose names have these words
     python scripts/memory.py --write         all, and put them into docs/planning.md
 
@@ -45,16 +45,18 @@ class Model:
     settings: Mapping[str, Any]
     sizes: Mapping[str, int]
     inner: str
+    loops: str = "layer"
+    stages: int = 2
     tokens: str = "T"
 
 
 MODELS = {
-    "gpt_nano": Model("gpt_nano", {}, {"B": 8, "T": 128}, "heads, 4*width, vocab"),
+    "gpt_nano": Model("gpt_nano", {}, {"B": 8, "T": 128}, "heads, 4*width, vocab", loops="h"),
     "bert": Model("bert:nano", {"width": 256, "heads": 8, "vocab": 1024}, {"B": 8, "T": 128}, "heads, hidden, vocab"),
     "t5": Model("t5:nano", {"width": 256, "heads": 8, "head": 32, "hidden": 1024, "vocab": 1024, "depth": 3},
-                {"B": 8, "S": 128, "T": 128}, "heads, hidden, vocab"),
+                {"B": 8, "S": 128, "T": 128}, "heads, hidden, vocab", loops="block", stages=3),
     "mixtral": Model("mixtral:nano", {"width": 256, "heads": 8, "kv_heads": 4, "hidden": 512, "depth": 3},
-                     {"B": 8, "T": 128}, "heads, kv_heads, hidden, vocab"),
+                     {"B": 8, "T": 128}, "heads, kv_heads, hidden, vocab", stages=3),
     "vit": Model("vit:nano", {"size": 32, "width": 256, "heads": 8, "labels": 16, "p": 0.0},
                  {"B": 8, "Y": 16, "X": 16}, "heads, hidden"),
     "llama": Model("llama:nano", {"width": 256, "heads": 8, "kv_heads": 4, "hidden": 704, "vocab": 1024},
@@ -71,6 +73,8 @@ LAYOUTS = {
     "model": "model=4; INNER on model; parameters whole",
     "data × model": "data=2, model=2; B on data; INNER on model",
     "sequence": "data=2, model=2; B on data; INNER on model; TOKENS on model",
+    "stages": "stages=STAGES; LOOPS on stages in 4 microbatches; parameters whole",
+    "stages × data": "stages=STAGES, data=2; LOOPS on stages in 4 microbatches; B on data",
 }
 
 
@@ -109,15 +113,20 @@ def row(name: str, kind: str) -> Row:
     model = MODELS[name]
     spec = open_spec(model.spec)
     graph = elaborate(spec, dict(model.settings))
-    text = LAYOUTS[kind].replace("INNER", model.inner).replace("TOKENS", model.tokens)
+    text = LAYOUTS[kind]
+    for word in ("inner", "tokens", "loops", "stages"):
+        text = text.replace(word.upper(), str(getattr(model, word)))
     again = kind.endswith("recomputed")
+    choices = [PLAN, *(["recompute=full"] if again else [])]
     try:
         layout = choose_layout(text or ALONE, spec, graph)
         measured = measure(graph, layout, Recipe(seed=1, recompute=again), model.sizes)
-        rows = model.sizes["B"] // (layout.mesh.size("data") if "data" in layout.mesh.names else 1)
+        if "stages" not in layout.mesh.names:  # with these it says itself how many rows are computed at a time
+            rows = model.sizes["B"] // (layout.mesh.size("data") if "data" in layout.mesh.names else 1)
+            choices.append(f"micro_batch={rows}")
         found: Any = plan_on_paper(
             spec, graph, machine_name="a100-80x8", nodes=None, layout=text or ALONE,
-            choices=f"{PLAN},micro_batch={rows}" + (",recompute=full" if again else ""), sizes=model.sizes,
+            choices=",".join(choices), sizes=model.sizes,
         )  # fmt: skip
     except AttnError as problem:
         return Row(name, kind, refused=problem.diagnostics[0].message)
@@ -179,7 +188,8 @@ def main(words: list[str]) -> None:
     if write:
         text = PAGE.read_text(encoding="utf-8")
         PAGE.write_text(TABLE.sub(lambda found: found[1] + markdown(rows) + found[3], text), encoding="utf-8")
-    errors = [abs(each.error) for each in rows if not each.refused]
+    if not (errors := [abs(each.error) for each in rows if not each.refused]):
+        sys.exit(f"nothing was measured; there are the models {', '.join(MODELS)} and the layouts {', '.join(LAYOUTS)}")
     print(
         f"\n{len(errors)} measured; the error is {sum(errors) / len(errors):.1%} in the mean, {max(errors):.1%} at most"
     )

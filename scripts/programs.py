@@ -45,9 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = options(__doc__)
     parser.add_argument("--no-torch", action="store_true", help="NumPy alone")
     parser.add_argument("--causal", action="store_true", help="read texts in pieces")
-    parser.add_argument("--onnx", action="store_true", help="in ONNX Runtime")
-    parser.add_argument("--layouts", action="store_true", help="on simulated devices")
-    parser.add_argument("--processes", action="store_true", help="in several processes")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--onnx", action="store_true", help="in ONNX Runtime")
+    where.add_argument("--layouts", action="store_true", help="on simulated devices")
+    where.add_argument("--processes", action="store_true", help="in several processes")
     asked = parser.parse_args(arguments)
     make = Program.causal if asked.causal else Program.random
     look: Any = partial(reading_differences if asked.causal else differences, torch=not asked.no_torch)

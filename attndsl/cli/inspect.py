@@ -50,9 +50,9 @@ def _add_planning(parser: Parser) -> None:
         "--plan",
         metavar="NAME=VALUE,…",
         default="",
-        help="what no layout says: virtual=2, micro_batch=1, recompute=none|selective|full, "
-        "parameters=divided|states|whole, precision=bf16|fp8, attention=flash2|materialised|…, "
-        "kernels=eager|fused|compiled, loss=plain|fused, async_tensor=yes|no",
+        help="what no layout says: virtual=N, micro_batch=N, recompute=none|selective|full, "
+        "parameters=divided|states|whole, kernels=eager|fused|compiled, precision=bf16|fp8|fp32, "
+        "loss=plain|fused|chunked, schedule=gpipe|1f1b, attention=flash2|materialised|…, async_tensor=no|yes",
     )
     parser.add_argument("--search", action="store_true", help="look for the fastest plan that fits")
     parser.add_argument("--tokens", type=_tokens, metavar="N", help="a training's tokens, for its days: 300G, 15T")

@@ -28,7 +28,7 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
     sequence, order = False, ["data", "context", "tensor"]
     for number, (name, size) in enumerate(layout.mesh.dimensions):
         if any(rule.loops for rule in layout.rules if rule.dimension == name):
-            degrees["stages"] = _stages(layout, number)
+            degrees["stages"] = _stages(layout, number, work)
             continue
         marked = {_kind(dimensions, place): axis for place, axis in dimensions.marked(layout, name)}
         kinds = marked.keys()
@@ -57,7 +57,7 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
     return replace(plan, sequence=sequence, parameters=parameters, replicas=replicas, order=tuple(order), **degrees)
 
 
-def _stages(layout: Layout, number: int) -> int:
+def _stages(layout: Layout, number: int, work: Workload) -> int:
     """How many devices are along a dimension on which layers stand in stages."""
     name, size = layout.mesh.dimensions[number]
     if number:
@@ -69,9 +69,20 @@ def _stages(layout: Layout, number: int) -> int:
     if other is not None:
         raise error(
             "E0953", f"`{other}`: plans have nothing but layers on `{name}`", other.span or layout.span,
-            help="leave it out; what stands outside of the layers is planned as work of the first and the last stage",
+            help="leave it out; what stands outside of the layers is planned as work of all stages",
+        )  # fmt: skip
+    loops = {path for rule in layout.rules for path in rule.loops}
+    whole = next((op for op in _repeats(work) if op.path not in loops), None)
+    if whole is not None:
+        raise error(
+            "E0953", f"plans have all layers in stages, and those of `repeat {whole.label}` are whole", layout.span,
+            help=f"name it, too: `{whole.path} on {name}`",
         )  # fmt: skip
     return size
+
+
+def _repeats(work: Workload) -> list[Repeat]:
+    return [node.op for node in work.graph.body.nodes if isinstance(node.op, Repeat)]
 
 
 def microbatches(layout: Layout) -> int | None:
@@ -96,7 +107,7 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
     dimensions, free = work.axes, work.graph.free_sizes
     batch = next(iter(free), "B")
     if plan.stages > 1:
-        loops = dict.fromkeys(node.op.path for node in work.graph.body.nodes if isinstance(node.op, Repeat))
+        loops = dict.fromkeys(op.path for op in _repeats(work))
         mesh.append(f"stages={plan.stages}")
         rules.append(f"{', '.join(loops)} on stages in {plan.micro_batches} microbatches")
     together = plan.data * plan.context == plan.experts  # experts lie on all devices that have other data

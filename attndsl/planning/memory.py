@@ -2,7 +2,8 @@
 
 A backward pass frees what it has read and makes the gradients of parameters, layer by layer from the last. With one
 micro-batch, operator by operator, these take the place of activations; with several, those of the one before are there
-all along, as are buffers that compiled programs have for them.
+all along, as are buffers that compiled programs have for them. Stages that are alike go back when all micro-batches are
+there, and have what stands outside of their layers for all of these at once.
 """
 
 from __future__ import annotations
@@ -52,26 +53,38 @@ def _moments(share: Share, stage: Stage, flying: float) -> Iterator[tuple[float,
     """Gradients, activations and what is there for a time, as the backward pass goes through a stage: where each
     segment begins, and its last round."""
     plan = share.plan
-    rounds = [
-        (segment, times * (flying if segment.carried or segment.name == "before" else 1.0))
-        for segment, times in stage.segments
-    ]
-    kept = sum(share.kept(segment) * times for segment, times in rounds)
+    outside = share.whole_batch() if plan.alike else share
+    rounds = []
+    for segment, own in stage.segments:
+        flies = segment.carried or (segment.name == "before" and not plan.alike)
+        rounds.append((segment, own, own * (flying if flies else 1.0), share if segment.carried else outside))
+    kept = sum(has.kept(segment) * times for segment, _, times, has in rounds)
     every = sum(_gradients(share, segment) * times for segment, times in stage.segments)
-    accumulated = plan.micro_batches > 1 or flying > 1 or plan.kernels != "eager"
+    accumulated = (not plan.alike and (plan.micro_batches > 1 or flying > 1)) or plan.kernels != "eager"
     made = every if accumulated else 0.0
     shared = 0.0  # gradients of parameters to which parts before this one add
-    for (segment, times), (_, own) in reversed(list(zip(rounds, stage.segments, strict=True))):
-        working = _working(share, segment)
+    yield made, kept, _handed_on(outside, stage) if plan.alike else 0.0
+    for segment, own, times, has in reversed(rounds):
+        working = _working(has, segment)
+        # the last round is left, or all of the micro-batches before the last one
+        first, ready = (own, own) if plan.alike and segment.carried else (times - 1, own - 1)
         yield made + shared, kept, working
         shared += 0.0 if accumulated else MASTER * sum(share.count(each, whole_tokens=True) for each in segment.others)
-        kept -= share.kept(segment) * (times - 1)
-        made += 0.0 if accumulated else _gradients(share, segment) * (own - 1)
-        if own > 1:
+        kept -= has.kept(segment) * first
+        made += 0.0 if accumulated else _gradients(share, segment) * ready
+        if times > 1:
             yield made + shared, kept, working
-        kept -= share.kept(segment)
-        made += 0.0 if accumulated else _gradients(share, segment)
+        kept -= has.kept(segment) * (times - first)
+        made += 0.0 if accumulated else _gradients(share, segment) * (own - ready)
     yield every, 0.0, 0.0
+
+
+def _handed_on(share: Share, stage: Stage) -> float:
+    """What goes into loops in stages, and comes out, which is there until the forward pass ends: the rows in
+    micro-batches, what each step makes, that put together, and without what is of other stages."""
+    copies = 3 + share.plan.steps / share.plan.micro_batches
+    carried = (extent for segment, _ in stage.segments for extent in segment.carried)
+    return copies * share.plan.float_bytes * sum(map(share.count, carried))
 
 
 def _gradients(share: Share, segment: Segment) -> float:
@@ -102,6 +115,8 @@ def _in_flight(plan: ParallelPlan, number: int) -> float:
     """How many micro-batches a stage keeps at once, each with all of its virtual stages' parts."""
     if plan.stages == 1:
         return 1.0
+    if plan.alike:
+        return plan.steps
     found: float = plan.stages - number
     if plan.virtual > 1:
         found = plan.stages + (plan.stages - 1 - 2 * number) / plan.virtual

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 
-from attndsl.diagnostics import error
+from attndsl.diagnostics import AttnError, error
+from attndsl.layouts.core import PlacementRule
+from attndsl.layouts.staged_loop import StagedLoop
+from attndsl.ops import Repeat
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.work import EXPERTS, INNER, KERNELS, Workload
 from attndsl.records import dataclass
@@ -12,7 +15,7 @@ from attndsl.records import dataclass
 RECOMPUTE = ("none", "selective", "full")
 WORDS = {
     "recompute": RECOMPUTE, "parameters": ("divided", "states", "whole"), "kernels": KERNELS,
-    "precision": ("bf16", "fp8", "fp32"), "loss": ("plain", "fused", "chunked"),
+    "precision": ("bf16", "fp8", "fp32"), "loss": ("plain", "fused", "chunked"), "schedule": ("gpipe", "1f1b"),
 }  # fmt: skip
 COUNTS = ("virtual", "micro_batch")
 CHOICES = (*COUNTS, *WORDS, "attention", "async_tensor")
@@ -32,14 +35,16 @@ class ParallelPlan:
 
     `recompute`: "full" keeps what enters a layer and computes the rest again; "selective" computes again what is large
     and cheap: with materialised attention all between queries and keys (Korthikanti et al., 2022, section 5), else
-    every second product and all that is no product. `parameters`: "divided" over data (ZeRO-3, FSDP; without stages),
+    every second product and all that is no product. `parameters`: "divided" over data (ZeRO-3, FSDP; not in "1f1b"),
     gradients and states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by
     its name in the table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused"
     chains of elementwise operators at once, "compiled" also makes these again rather than keeping them; a "fused"
     `loss` writes its gradient where it has its scores, a "chunked" one has those of some rows at a time, and makes its
     gradients at once (Hsu et al., 2024), unless words are divided. `precision`: "fp32" has no masters beside its
     weights; in "fp8" products read it. `async_tensor`: tensor-parallel collectives run beside the
-    products that they belong to. Of what is divided there are `replicas`.
+    products that they belong to. Of what is divided there are `replicas`. `schedule` is that of stages: in "gpipe", as
+    a layout trains, all have as many layers, keep all micro-batches (Huang et al., 2019), and compute what stands
+    outside of the layers; in "1f1b" each micro-batch goes back as soon as it can (Narayanan et al., 2019, 2021).
     """
 
     data: int = 1
@@ -58,6 +63,7 @@ class ParallelPlan:
     kernels: str = "compiled"
     loss: str = "plain"
     async_tensor: bool = False
+    schedule: str = "gpipe"
     replicas: int = 1
     order: tuple[str, ...] = ("data", "context", "tensor")
 
@@ -81,10 +87,21 @@ class ParallelPlan:
         return -(-self.batch // (self.data * self.micro_batch))
 
     @property
+    def alike(self) -> bool:
+        """Whether there are stages that all compute the same, as a layout has them."""
+        return self.stages > 1 and self.schedule == "gpipe"
+
+    @property
+    def steps(self) -> int:
+        """How often a device computes its layers forwards: also where a stage that is like the others has no
+        micro-batch yet, or no more."""
+        return self.micro_batches + (self.stages - 1 if self.alike else 0)
+
+    @property
     def layerwise(self) -> bool:
-        """Whether the parameters of a layer are gathered where it is computed. Stages keep theirs whole, since each
-        micro-batch would have them gathered again: with these, "divided" is "states"."""
-        return self.parameters == "divided" and self.stages == 1
+        """Whether the parameters of a layer are gathered where it is computed. In "1f1b", stages keep theirs whole,
+        since each micro-batch would have them gathered again: with these, "divided" is "states"."""
+        return self.parameters == "divided" and (self.stages == 1 or self.alike)
 
     # Groups of devices, by the order of ranks.
 
@@ -157,6 +174,10 @@ def problem(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: di
         return f"{plan.replicas} replicas do not divide data × context {plan.data * plan.context}"
     if plan.virtual > 1 and plan.stages == 1:
         return "virtual stages need stages"
+    if plan.virtual > 1 and plan.alike:
+        return "virtual stages need `schedule=1f1b`"
+    if plan.alike and (found := _uneven(plan.stages, work)):
+        return found
     if plan.data * plan.context % plan.experts:
         return f"experts {plan.experts} does not divide data × context {plan.data * plan.context}"
     if plan.precision not in machine.flops:
@@ -171,6 +192,17 @@ def problem(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: di
     if plan.context > 1 and not work.dimensions["tokens"]:
         return "context parallelism needs an axis of tokens"
     return ""
+
+
+def _uneven(stages: int, work: Workload) -> str:
+    """Why no layout divides the loops of a model into so many stages."""
+    loops = [node for node in work.graph.body.nodes if isinstance(node.op, Repeat)]
+    try:
+        for node in loops:
+            StagedLoop.of(work.graph, node, PlacementRule((), "stages"), stages)
+    except AttnError as problem:
+        return problem.diagnostics[0].message
+    return "" if loops else "there are no layers"
 
 
 def require(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: dict[str, int]) -> None:

@@ -13,7 +13,7 @@ from attndsl.planning.rounds import Times, backward, forward
 from attndsl.planning.share import Share
 from attndsl.planning.stages import Stage, stages_of
 from attndsl.planning.traffic import exposed, traffic
-from attndsl.planning.work import Workload
+from attndsl.planning.work import Workload, batch_axis
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size
 
@@ -133,11 +133,6 @@ def _hidden(work: Workload, sizes: dict[str, int]) -> float:
     return sum(3 * times * attended(share, each)[1] for each, times in attentions)
 
 
-def batch_axis(work: Workload) -> str:
-    """The size of the batch."""
-    return next(iter(work.graph.free_sizes), "B")
-
-
 def token_axis(work: Workload) -> str:
     """The length of a text; nothing where a model reads none."""
     free = set(work.graph.free_sizes)
@@ -158,9 +153,10 @@ def _pipeline(share: Share, stages: list[Stage], slowest: Stage, machine: Machin
         if found:
             parts[name] = found
     if plan.stages > 1:
-        parts["bubble"] = (sum(stage.total for stage in stages) - slowest.total) / plan.virtual
+        others = (plan.stages - 1) * slowest.layers if plan.alike else sum(s.total for s in stages) - slowest.total
+        parts["bubble"] = others / plan.virtual
         size = _between_stages(share)
-        parts["stages"] = 2 * count * plan.virtual * machine.send(size, plan.stride)
+        parts["stages"] = 2 * plan.steps * plan.virtual * machine.send(size, plan.stride)
     return parts
 
 
@@ -230,7 +226,7 @@ def _layer_by_layer(share: Share, stage: Stage, machine: MachineModel) -> float:
         part = 1 / rounds if segment.carried else 0.0
         ahead, behind = stage.forward.computing * part, stage.backward.computing * part
         each = exposed(machine, gather, ahead) + exposed(machine, gather + scatter, behind)
-        total += each * times * plan.micro_batches
+        total += each * times * (1 if plan.alike and not segment.carried else plan.steps)
     return total
 
 
@@ -256,17 +252,18 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
 
     for segment, times in stage.segments:
         again = plan.recompute == "full" and bool(segment.carried)
+        count = plan.steps if segment.carried else plan.micro_batches
         for way, often in ((False, 1 + again), (True, 1)):
             for each in traffic(share, segment, machine, backward=way):
-                add(each.kind, each.over, groups[each.over], each.size, float(often * times * plan.micro_batches))
-    gathers = 2 * plan.micro_batches if plan.layerwise else 1
+                add(each.kind, each.over, groups[each.over], each.size, float(often * times * count))
+    gathers = 2 * plan.steps if plan.layerwise else 1
     for experts in (False, True):
-        count, part = stage.parameters(share, experts=experts), plan.dividing(experts=experts)
-        add("all_gather", "data", part, _gathered(plan, count), gathers)
-        add("reduce_scatter", "data", part, MASTER * count, max(gathers // 2, 1))
-        add("all_reduce", "data", plan.repeating(experts=experts), MASTER * count / part.size, max(gathers // 2, 1))
+        held, part = stage.parameters(share, experts=experts), plan.dividing(experts=experts)
+        add("all_gather", "data", part, _gathered(plan, held), gathers)
+        add("reduce_scatter", "data", part, MASTER * held, max(gathers // 2, 1))
+        add("all_reduce", "data", plan.repeating(experts=experts), MASTER * held / part.size, max(gathers // 2, 1))
     if plan.stages > 1:
-        count = 2.0 * plan.micro_batches * plan.virtual
-        sums["send", "stages"] = [_between_stages(share) * count, count]
+        sends = 2.0 * plan.steps * plan.virtual
+        sums["send", "stages"] = [_between_stages(share) * sends, sends]
         groups["stages"] = DeviceGroup(plan.stages, plan.stride)
     return [StepTraffic(kind, over, groups[over], size, times) for (kind, over), (size, times) in sums.items()]

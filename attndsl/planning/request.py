@@ -14,9 +14,9 @@ from attndsl.planning.finding_work import work_of
 from attndsl.planning.laid_out import microbatches, plan_of
 from attndsl.planning.machines import MachineModel, machine
 from attndsl.planning.plan import CHOICES, COUNTS, WORDS, ParallelPlan
-from attndsl.planning.prediction import StepPrediction, batch_axis, predict
+from attndsl.planning.prediction import StepPrediction, predict
 from attndsl.planning.search import SearchResult, search
-from attndsl.planning.work import Workload
+from attndsl.planning.work import Workload, batch_axis
 from attndsl.records import replace
 
 if TYPE_CHECKING:
@@ -45,6 +45,11 @@ def plan_on_paper(
     on = machine(machine_name)
     plan = read_choices(choices, on)
     if searching:
+        if plan.loss == "chunked":
+            raise error(
+                "E0953", "`loss=chunked` needs words whole on each device, and `--search` divides them, too",
+                help="leave it out, or give the layout that the search proposes without it",
+            )  # fmt: skip
         return _searched(graph, plan, on, nodes or 1, sizes)
     found = choose_layout(layout, spec, graph) if layout else default_layout(graph, (nodes or 1) * on.devices)
     work = _work(graph, plan, found)
@@ -64,7 +69,13 @@ def plan_on_paper(
                 "E0953", f"{rows:,} rows cannot be divided over data {plan.data} and {parts} microbatches",
                 help=f"give a multiple of {plan.data * parts}: `--size {batch}=…`, or say `in … microbatches`",
             )  # fmt: skip
-        plan = replace(plan, micro_batch=rows // (plan.data * parts))
+        each = rows // (plan.data * parts)
+        if each != plan.micro_batch and "micro_batch" in choices:
+            raise error(
+                "E0953", f"`micro_batch={plan.micro_batch}`: the layout takes {rows:,} rows in {parts} microbatches of "
+                f"{each} on each device", help="say it in one place: leave out `micro_batch`, or give another `--size`",
+            )  # fmt: skip
+        plan = replace(plan, micro_batch=each)
     return predict(work, replace(plan, batch=given.pop(batch)), on, given)
 
 

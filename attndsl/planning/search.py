@@ -8,8 +8,8 @@ from attndsl.diagnostics import error
 from attndsl.planning.laid_out import layout_text
 from attndsl.planning.machines import MachineModel
 from attndsl.planning.plan import RECOMPUTE, ParallelPlan, problem
-from attndsl.planning.prediction import KnownCosts, StepPrediction, batch_axis, predict
-from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload
+from attndsl.planning.prediction import KnownCosts, StepPrediction, predict
+from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis
 from attndsl.records import dataclass, replace
 
 MICRO_BATCHES = (1, 2, 4)
@@ -102,12 +102,12 @@ def _finer(work: Workload, plan: ParallelPlan) -> Iterator[ParallelPlan]:
         most = min(size.value(work.graph.sizes) for size in work.dimensions[EXPERTS])
         whole = plan.data * plan.context
         experts = [n for n in _divisors(whole) if most % n == 0 and (n == whole or plan.data % n == 0)][-3:]
-    virtuals = {1, work.layers // plan.stages} if plan.stages > 1 else {1}
+    virtuals = {1} if plan.stages == 1 or plan.alike else {1, work.layers // plan.stages}
     for count in experts:
         for virtual in sorted(n for n in virtuals if n >= 1 and plan.stages * n <= max(work.layers, 1)):
             for rows in MICRO_BATCHES:
                 if rows * plan.data <= plan.batch and plan.batch % (rows * plan.data) == 0:
-                    for parameters in ("states", "divided") if plan.stages == 1 else ("states",):
+                    for parameters in ("states", "divided") if plan.stages == 1 or plan.alike else ("states",):
                         found = replace(plan, experts=count, virtual=virtual, micro_batch=rows, parameters=parameters)
                         yield replace(found, replicas=replicas(found))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from attndsl.planning.plan import MASTER, ParallelPlan
-from attndsl.planning.work import EXPERTS, INNER, TOKENS, Extent, Keeping, Segment, Workload
+from attndsl.planning.work import EXPERTS, INNER, TOKENS, Extent, Keeping, Segment, Workload, batch_axis
 from attndsl.sizes import Size
 
 CHUNK = 2**24
@@ -38,6 +38,11 @@ class Share:
         found = Share(self.work, plan, self.tokens, self._lengths)
         found._parameters, found._kept, found.products = self._parameters, self._kept, self.products
         return found
+
+    def whole_batch(self) -> Share:
+        """The same for all micro-batches at once."""
+        rows = {batch_axis(self.work): self.plan.micro_batch * self.plan.micro_batches}
+        return Share(self.work, self.plan, self.tokens | rows)
 
     def kept(self, segment: Segment) -> float:
         """Bytes that one round keeps of one micro-batch until the backward pass."""

@@ -18,10 +18,19 @@ class Stage:
     segments: list[tuple[Segment, int]] = field(default_factory=list)
     forward: Times = field(default_factory=Times)
     backward: Times = field(default_factory=Times)
+    layers: float = 0.0  # seconds of its layers, both ways
 
     @property
     def total(self) -> float:
         return self.forward.total + self.backward.total
+
+    def give(self, segment: Segment, times: int, costs: Mapping[int, tuple[Times, Times]]) -> None:
+        """So many rounds more."""
+        self.segments.append((segment, times))
+        forward, backward = costs[id(segment)]
+        self.forward.add(forward, times)
+        self.backward.add(backward, times)
+        self.layers += (forward.total + backward.total) * times if segment.carried else 0.0
 
     def parameters(self, share: Share, *, experts: bool) -> float:
         """How many of them a device has, before they are divided over data."""
@@ -30,17 +39,19 @@ class Stage:
 
 def stages_of(work: Workload, plan: ParallelPlan, costs: Mapping[int, tuple[Times, Times]]) -> list[Stage]:
     """Rounds in order are cut into as many pieces as there are virtual stages; the pieces are dealt to the stages in
-    turn (Narayanan et al., 2021)."""
+    turn (Narayanan et al., 2021). Of stages that are alike it is one."""
+    if plan.alike:
+        stage = Stage()
+        for segment in work.segments:
+            stage.give(segment, segment.times // plan.stages if segment.carried else segment.times, costs)
+        return [stage]
     rounds = [segment for segment in work.segments for _ in range(segment.times)]
     weights = [costs[id(segment)][0].total + costs[id(segment)][1].total for segment in rounds]
     stages = [Stage() for _ in range(plan.stages)]
     for number, (first, end) in enumerate(cut(weights, plan.stages * plan.virtual)):
         stage = stages[number % plan.stages]
         for segment in dict.fromkeys(rounds[first:end]):
-            times = sum(each is segment for each in rounds[first:end])
-            stage.segments.append((segment, times))
-            stage.forward.add(costs[id(segment)][0], times)
-            stage.backward.add(costs[id(segment)][1], times)
+            stage.give(segment, sum(each is segment for each in rounds[first:end]), costs)
     return stages
 
 

@@ -130,5 +130,10 @@ class Workload:
         return sum(segment.times for segment in self.segments if segment.carried)
 
 
+def batch_axis(work: Workload) -> str:
+    """The size of the batch."""
+    return next(iter(work.graph.free_sizes), "B")
+
+
 def _has(extent: Extent, kind: str) -> bool:
     return any(each == kind for _, each in extent)

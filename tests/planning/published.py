@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from attndsl.elaborate import elaborate, open_spec
-from attndsl.planning import ParallelPlan as Plan
-from attndsl.planning import StepPrediction, Workload, machine, predict, work_of
+from attndsl.planning import ParallelPlan, StepPrediction, Workload, machine, predict, work_of
+
+Plan = partial(ParallelPlan, schedule="1f1b")  # of all runs that have stages
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Run:
     spec: str
     settings: dict[str, Any]
     machine: str
-    plan: Plan
+    plan: ParallelPlan
     tokens: int
     reported: Callable[[StepPrediction], float]
     fitted: bool

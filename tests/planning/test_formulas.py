@@ -111,7 +111,7 @@ def test_the_bubble_is_that_of_the_paper():
     """Narayanan et al., 2021, section 2.2: (p - 1) / (m v) of the ideal time, where stages are equal."""
     work = work_of(elaborate(open_spec("gpt3"), {**GPT, "depth": 32, "vocab": 16}))
     for virtual in (1, 4):
-        plan = ParallelPlan(stages=8, virtual=virtual, batch=16, parameters="states")
+        plan = ParallelPlan(stages=8, schedule="1f1b", virtual=virtual, batch=16, parameters="states")
         found = predict(work, plan, H100, {"T": TOKENS})
         ideal = sum(found.parts[name] for name in ("products", "attention", "memory"))
         assert found.parts["bubble"] / ideal == pytest.approx(7 / 16 / virtual, rel=0.02)
@@ -162,7 +162,9 @@ def test_more_devices_take_no_more_time_to_plan():
     import time
 
     work = work_of(elaborate(open_spec("llama:3.1-405b"), {}))
-    plan = ParallelPlan(data=96, tensor=8, stages=14, virtual=9, batch=96 * 32, sequence=True, parameters="states")
+    plan = ParallelPlan(
+        data=96, tensor=8, stages=14, virtual=9, batch=96 * 32, sequence=True, parameters="states", schedule="1f1b"
+    )
     assert plan.devices > 10_000
     begun = time.process_time()
     found = predict(work, plan, H100, {"T": 8192})

@@ -18,7 +18,7 @@ memory: Any = script("memory")
 WITHIN = 0.1
 REFUSED = [("t5", "sequence"), ("vit", "sequence")]
 """A plan has no word for what lies between two stacks; and the tokens of a picture are odd with that of the class."""
-FAST = [("gpt_nano", "data"), ("gpt_nano", "one device, recomputed"), ("mixtral", "one device")]
+FAST = [("gpt_nano", "data"), ("gpt_nano", "one device, recomputed"), ("gpt_nano", "stages × data")]
 
 
 def require_near(row: Any) -> None:

@@ -9,11 +9,14 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.layouts import choose_layout
+from attndsl.layouts.laid_out import lay_out
+from attndsl.ops import Repeat
 from attndsl.planning import ParallelPlan as Plan
-from attndsl.planning import machine, predict, work_of
+from attndsl.planning import StepPrediction, machine, predict, work_of
 from attndsl.planning.laid_out import layout_text, microbatches, plan_of
+from attndsl.planning.plan import CHOICES, WORDS
 from attndsl.planning.request import plan_on_paper, read_tokens
-from attndsl.planning.search import SearchResult, search
+from attndsl.planning.search import SearchResult, _candidates, search
 from attndsl.planning.shown import written
 from attndsl.records import replace
 
@@ -73,6 +76,8 @@ def test_what_no_rule_names_stays_whole():
         ({"micro_batch": 16}, "a micro-batch of 16 rows on data 1 is more than the batch of 8"),
         ({"stages": 8, "virtual": 2}, "8 × 2 stages are more than 12 layers fill"),
         ({"virtual": 2}, "virtual stages need stages"),
+        ({"virtual": 2, "stages": 2}, "virtual stages need `schedule=1f1b`"),
+        ({"stages": 8}, "the 12 layers of `repeat h` cannot be divided into 8 stages"),
         ({"experts": 2}, "experts 2 does not divide data × context 1"),
         ({"precision": "fp8", "machine": "a100-80x8"}, "a100-80x8 has no products in fp8"),
         ({"attention": "flash9"}, "h100x8 has no attention kernel `flash9`"),
@@ -91,12 +96,30 @@ def test_stages_keep_what_is_in_flight():
     work = work_of(elaborate(open_spec("gpt3"), {"depth": 32, "vocab": 64}))
 
     def kept(**changes: int) -> float:
-        return predict(work, replace(Plan(stages=8, batch=64), **changes), H100, {"T": 2048}).memory.activations
+        return predict(
+            work, replace(Plan(stages=8, batch=64, schedule="1f1b"), **changes), H100, {"T": 2048}
+        ).memory.activations
 
     one = kept(batch=1)
     assert kept() == pytest.approx(8 * one, rel=0.02)
     assert kept(virtual=4) == pytest.approx((8 + 7 / 4) * one, rel=0.02)
     assert kept(batch=3) == pytest.approx(3 * one, rel=0.02)
+
+
+def test_stages_that_are_alike_keep_all_micro_batches():
+    """Of m micro-batches what m + s - 1 steps make (Huang et al., 2019), on each of s stages a share of the layers."""
+    work = work_of(elaborate(open_spec("gpt3"), {"depth": 32, "vocab": 64}))
+
+    def predicted(**changes: int) -> StepPrediction:
+        return predict(work, replace(Plan(stages=8, batch=64, kernels="eager"), **changes), H100, {"T": 2048})
+
+    found, short, one = predicted(), predicted(batch=8), predicted(stages=1, batch=1)
+    kept = one.memory.activations / 8  # of one micro-batch in a stage
+    assert found.memory.activations == pytest.approx((64 + 7) * kept, rel=0.05)
+    assert short.memory.activations == pytest.approx((8 + 7) * kept, rel=0.05)
+    assert short.parts["bubble"] == pytest.approx(found.parts["bubble"])
+    busy = sum(found.parts[name] for name in ("products", "attention", "memory"))
+    assert found.parts["bubble"] == pytest.approx(7 / 64 * busy, rel=0.1)
 
 
 def test_a_window_and_a_causal_mask_leave_part_of_attention():
@@ -154,6 +177,19 @@ def test_what_the_search_proposes_is_a_layout(spec):
     assert again.memory.total == pytest.approx(found.best.memory.total)
 
 
+@pytest.mark.parametrize("spec", ["gpt2", "t5:nano"])
+def test_stages_that_the_search_tries_can_be_trained_in(spec):
+    opened = open_spec(spec)
+    graph = elaborate(opened, {"depth": 6})
+    work = work_of(graph)
+    tried = {}
+    for plan in _candidates(work, Plan(batch=64), H100, 8, dict.fromkeys("ST", 128), {}):
+        tried.setdefault(plan.stages, plan)
+    assert sorted(tried) == [1, 2]
+    layout = choose_layout(layout_text(tried[2], work), opened, graph)
+    assert len(lay_out(graph, layout).loops) == sum(isinstance(node.op, Repeat) for node in graph.body.nodes)
+
+
 def test_layers_in_stages_are_a_layout():
     opened = open_spec("llama:3-8b")
     graph = elaborate(opened, {})
@@ -170,6 +206,10 @@ def test_layers_in_stages_are_a_layout():
         ("data=2, stages=4; layer on stages; B on data", "let `stages=4` be the first dimension"),
         ("stages=4, data=2; layer on stages; B on data; vocab on stages", "nothing but layers on `stages`"),
         (
+            "stages=5; layer on stages in 4 microbatches",
+            "the 32 layers of `repeat layer` cannot be divided into 5 stages",
+        ),
+        (
             "stages=4, data=2; layer on stages in 5 microbatches; B on data",
             "64 rows cannot be divided over data 2 and 5",
         ),
@@ -177,6 +217,30 @@ def test_layers_in_stages_are_a_layout():
         with pytest.raises(AttnError, match="E0953") as refused:
             plan_on_paper(opened, graph, layout=text, **asked)
         assert said in str(refused.value)
+
+
+def test_what_is_said_twice_or_has_no_effect_is_refused():
+    asked = {"machine_name": "h100x8", "nodes": None, "sizes": {"B": 64}}
+
+    def refused(spec: str, layout: str | None, choices: str, **more: bool) -> str:
+        opened = open_spec(spec)
+        with pytest.raises(AttnError, match="E0953") as found:
+            plan_on_paper(opened, elaborate(opened, {}), layout=layout, choices=choices, **asked, **more)
+        return str(found.value)
+
+    stages = "stages=4; h on stages in 16 microbatches"
+    assert "64 rows in 16 microbatches of 4 on each device" in refused("gpt2", stages, "micro_batch=1")
+    assert "`--search` divides them" in refused("gpt2", None, "loss=chunked", searching=True)
+    assert "those of `repeat block` are whole" in refused("t5:nano", "stages=2; encoder.block on stages", "")
+    opened = open_spec("gpt2")
+    plan_on_paper(opened, elaborate(opened, {}), layout=stages, choices="micro_batch=4", **asked)
+
+
+def test_the_help_has_all_that_a_plan_may_say(attndsl):
+    said = "".join(attndsl("inspect", "--help").out.split())
+    for name, words in WORDS.items():
+        assert f"{name}={'|'.join(words)}" in said
+    assert all(f"{name}=" in said for name in CHOICES)
 
 
 def test_the_order_of_a_mesh_says_which_devices_are_near():
