@@ -200,6 +200,7 @@ class Heartbeats:
         if self.rank == min(it.rank for it in self.persons if it.host == host and it != loss.who):
             self.says(loss)
         self._say({"lost": [loss.who.rank if loss.who is not None else None, loss.ended]})
+        time.sleep(DOUBT)  # whoever ends with something unheard may cut off what it has just said
         self._end(loss)
 
     def _end(self, loss: Loss | None) -> None:

@@ -16,7 +16,7 @@ from attndsl.graph import Graph
 from attndsl.lazy import Array
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, field, replace
-from attndsl.running.initial import initial_parameters
+from attndsl.running.initial import drawn_parameters
 from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.record import is_run, open_record
 from attndsl.storage.deferred import Deferred
@@ -77,12 +77,12 @@ class TrainedBody:
         tell(console, "new, drawn at random", found.missing)
         tell(console, "in the weights, and not used", found.unused)
         arrays = told_if_not_finite(found.arrays, self.path)
-        lacking = set(found.missing)
-        drawn = {a: array for a, array in initial_parameters(graph, seed) if a in lacking} if lacking else {}
+        drawn = drawn_parameters(graph, seed)
+        fresh = Deferred({address: drawn.stated[address] for address in found.missing}, drawn.__getitem__)
         return Deferred(
-            {**drawn, **arrays.stated},
-            lambda address: drawn[address] if address in drawn else arrays[address],
-            lambda: chain(drawn.items(), arrays.items()),
+            {**fresh.stated, **arrays.stated},
+            lambda address: fresh[address] if address in fresh else arrays[address],
+            lambda: chain(fresh.items(), arrays.items()),
         )
 
 

@@ -157,6 +157,8 @@ def run_session(session: Session, console: Console) -> Outcome:
     speed, work = _Speed(), TrainingWork(session.graph)
     scored = session.scored
     unasked = {scored.name} if scored.name is not None and not scored.costs_nothing else ()
+    if step < recipe.steps and processes.size > 1:
+        processes.from_first(trainer.peak)  # it is measured before anybody computes
     try:
         with _asked_to_stop() as asked:
             while step < recipe.steps:

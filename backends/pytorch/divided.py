@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from attndsl.backends.pytorch.arrays import to_array
-from attndsl.backends.pytorch.processes import TorchProcesses, wait_patiently
+from attndsl.backends.pytorch.processes import TIMED, TorchProcesses, wait_patiently
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Type
 from attndsl.layouts.core import Layout
@@ -158,11 +158,11 @@ class DividedTraining(WholeTraining):
     def whole(self, array: Any, address: str, axes: tuple[int, ...] | None = None) -> Array:
         tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
         placed: Any = self.placed(tensor.detach(), address, axes)
-        whole = placed.full_tensor()
+        whole = TIMED.timed(placed.full_tensor)()
         for name, _ in self._places[address][1].rounds:  # the stage that has it gives it to the others
             whole = whole.contiguous() if self.here(address) == address else whole.new_empty(whole.shape)
             stage = self.alike(address).index(address)
-            torch.distributed.broadcast(whole, group=self.mesh.get_group(name), group_src=stage)
+            TIMED.broadcast(whole, group=self.mesh.get_group(name), group_src=stage)
         return to_array(whole)
 
     def placed(self, tensor: torch.Tensor, address: str, axes: tuple[int, ...] | None = None) -> torch.Tensor:

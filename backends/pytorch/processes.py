@@ -12,9 +12,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ParamSpec
 
 import torch
 import torch.distributed as dist
@@ -33,6 +33,9 @@ TOLD = 3
 """The exit code of a process that ends since another is lost, which was said."""
 
 
+P = ParamSpec("P")
+
+
 class TimedCollectives:
     """`torch.distributed`, with the `seconds` that this process has been in it, waiting for the others included. While
     it is, `waits` counts how often it was (else it is 0)."""
@@ -45,19 +48,34 @@ class TimedCollectives:
         if not inspect.isfunction(found):
             return found
 
-        @functools.wraps(found)
-        def timed(*arguments: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            self._times += 1
-            self.waits = self._times
-            try:
-                return found(*arguments, **named)
-            finally:
-                self.waits = 0
-                self.seconds += time.perf_counter() - began
-
+        timed = self.timed(found)
         setattr(self, name, timed)
         return timed
+
+    def timed(self, function: Callable[P, Result]) -> Callable[P, Result]:
+        """The function, with the time counted that is spent in it."""
+
+        @functools.wraps(function)
+        def timed(*arguments: P.args, **named: P.kwargs) -> Result:
+            began = time.perf_counter()
+            try:
+                with self.waiting():
+                    return function(*arguments, **named)
+            finally:
+                self.seconds += time.perf_counter() - began
+
+        return timed
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """In here this process may wait for others."""
+        before = self.waits
+        self._times += 1
+        self.waits = self._times
+        try:
+            yield
+        finally:
+            self.waits = before
 
 
 TIMED = TimedCollectives()

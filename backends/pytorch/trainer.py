@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from attndsl.backends.pytorch.executing import out_of_memory
 from attndsl.backends.pytorch.kernels import peak
 from attndsl.backends.pytorch.live import LiveTensors
 from attndsl.backends.pytorch.optimizers import fused_update
-from attndsl.backends.pytorch.processes import TorchProcesses
+from attndsl.backends.pytorch.processes import TIMED, TorchProcesses
 from attndsl.backends.pytorch.program import TorchProgram
 from attndsl.graph import Graph
 from attndsl.layouts import Layout, default_layout
@@ -104,6 +106,7 @@ class TorchTrainer:
             for address, shapes in kept_shapes(recipe.optimizer, own, fixed).items()
         }
         self.updates = 0
+        self._compiles, self._has_stepped = compile, False
         self.fullest: dict[str, int] = {}
         self._live: LiveTensors | None = None
         self.scale, self.held = (_FIRST_SCALE if recipe.precision == "float16" else 1.0), 0
@@ -120,7 +123,7 @@ class TorchTrainer:
         self, batch: Mapping[str, Array], names: Sequence[str], states: Mapping[str, Any], training: bool, step: int
     ) -> dict[str, Any]:
         seed = self.recipe.seed
-        with mixed(self.precision, self.program.device):
+        with mixed(self.precision, self.program.device), self._waiting(training):
             return self.program.scalars(batch, names, states=states, training=training, seed=seed, step=step)
 
     def _keep(self, carried: CarriedStates, found: Mapping[str, Any], part: int = 0) -> None:
@@ -142,14 +145,32 @@ class TorchTrainer:
         self.fullest, self._live, self.watches = self._live.fullest, None, False
         return result
 
+    def _waiting(self, training: bool = True) -> AbstractContextManager[None]:
+        """Within it the process may wait for others in what `TIMED` does not see: in the queue of a GPU, or in compiled
+        code. While that is being compiled it does not wait, however long it takes."""
+        if self._compiles:
+            unseen = training and self._has_stepped
+        else:
+            unseen = self.program.device.type == "cuda"
+        return TIMED.waiting() if unseen else nullcontext()
+
     @property
     def memory(self) -> int:
         if self.program.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.program.device)
         return sum(self.fullest.values())
 
+    @cached_property
+    def _peak(self) -> float:
+        device = self.program.device
+        found = peak(device, NARROW.get(self.precision, self.program.torch_dtype))
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)  # it is no part of `memory`
+        return found
+
     def peak(self) -> float:
-        return peak(self.program.device, NARROW.get(self.precision, self.program.torch_dtype))
+        return self._peak
 
     def _step(
         self, batches: Sequence[Mapping[str, Array]], step: int, goes_on: bool, without: Collection[str]
@@ -165,10 +186,12 @@ class TorchTrainer:
             self._keep(self.carried, found, number)
             least = found[names[self.recipe.minimize]] * self.scale
             if least.requires_grad:  # else it depends on no parameter
-                with out_of_memory(self.program.graph, self.program.device):
+                with out_of_memory(self.program.graph, self.program.device), self._waiting():
                     self._backward(least)
             rows.append(torch.stack([found[output].detach().double() for output in names.values()]))
-        scalars = dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
+        with self._waiting():
+            scalars = dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
+        self._has_stepped = True
         loss = scalars.pop(self.recipe.minimize)
         gradients = []
         for value in self.trained.values():
@@ -220,7 +243,8 @@ class TorchTrainer:
                     continue
                 placed = {name: self.part.placed(kept[name], address, axes) for name, axes in self._axes(address)}
                 own, gradient = (self.part.placed(each.detach(), address) for each in (value, value.grad))
-                optimizer.update(torch, own, gradient, placed, step)
+                with TIMED.waiting():
+                    optimizer.update(torch, own, gradient, placed, step)
 
     def _shrink(self) -> bool:
         """After an overflow: whether a smaller scale may help."""

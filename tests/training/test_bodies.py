@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.numpy import load_file
 
+from attndsl.running import initial
 from attndsl.runs.checkpoint import list_checkpoints
 from attndsl.runs.record import WEIGHTS
 from attndsl.training import train
@@ -33,6 +35,21 @@ def test_a_new_head_on_a_body(go: Go, book: str, tmp_path: Path, console: Silent
     assert (before["vocab"], after["vocab"]) == (290, 290)
     texts = ("body/tokenizer.json", "head/tokenizer.json")
     assert len({(tmp_path / name).read_text() for name in texts}) == 1, "the body's numbers mean other tokens"
+
+
+def test_only_what_a_body_lacks_is_drawn(go: Go, book: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go("Tiny", book, "body")
+    drawn, draw = set[tuple[int, ...]](), initial.initial_value
+
+    def noted(*given: Any) -> Any:
+        found = draw(*given)
+        drawn.add(found.shape)
+        return found
+
+    monkeypatch.setattr(initial, "initial_value", noted)
+    go("Tiny:class", ROWS, "head", weights=tmp_path / "body")
+    head = load_file(tmp_path / "head" / WEIGHTS)
+    assert drawn == {head["classifier.weight"].shape, head["classifier.bias"].shape}
 
 
 def test_words_are_spelled_for_a_task_as_for_its_body(go: Go, book: str, tmp_path: Path, console: Silent) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from attndsl.backends.pytorch.processes import TimedCollectives
 from attndsl.cli import main
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import open_spec
@@ -97,7 +98,7 @@ def as_one(spec: str, text: str, folder: Path, count: int, more: dict[str, Any],
     require_near(folder / "run", folder / "whole", NEAR[more["precision"]])
     usage = [line for line in read_log(folder / "run") if "held_out" in line]
     own = 16 * open_record(folder / "run").facts["parameters"] / count  # weights, gradients and two states of Adam
-    assert all(line["memory"] > own / 2 and 0 < line["collectives"] < 1 for line in usage), usage
+    assert all(own / 2 < line["memory"] < 40 * own and 0 < line["collectives"] < 1 for line in usage), usage
     assert all(0 < line["mfu"] < 1 and line["tokens_per_second"] > 0 for line in usage), usage
 
 
@@ -460,6 +461,42 @@ def test_a_process_that_is_lost(
     ended = Together(3, tmp_path, given, before=before).end()
     require_one_message(ended, "E0771", f"process {who} of 3, on ", became)
     assert ended.codes[who] == -signal.SIGKILL
+
+
+def all_wait_out_of_sight(rank: int) -> None:
+    """As in the queues of GPUs that wait for one another, from the third step."""
+    from attndsl.backends.pytorch.trainer import TIMED, TorchTrainer
+    from attndsl.running import heartbeats
+
+    heartbeats.STUCK = 1.0
+    original, calls = TorchTrainer._backward, list[None]()
+
+    def backward(self: TorchTrainer, loss: Any) -> None:
+        calls.append(None)
+        if len(calls) == 3:
+            time.sleep(100)
+        original(self, loss)
+
+    TorchTrainer._backward = backward  # type: ignore[method-assign]
+    TorchTrainer._waiting = lambda self, training=True: TIMED.waiting()  # type: ignore[method-assign]
+
+
+def test_all_wait_for_one_another(spec: str, text: str, tmp_path: Path) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(2, tmp_path, given, before=all_wait_out_of_sight).end()
+    require_one_message(ended, "E0771", "the 2 processes have waited for one another")
+
+
+def test_what_counts_as_a_wait() -> None:
+    """Each is another one, and what was waited for before goes on after one within it."""
+    timed = TimedCollectives()
+    seen = []
+    with timed.waiting():
+        seen.append(timed.waits)
+        assert timed.timed(lambda: timed.waits)() == 2
+        assert timed.seconds > 0
+        seen.append(timed.waits)
+    assert (seen, timed.waits) == ([1, 1], 0)
 
 
 def test_a_process_that_is_busy_is_not_lost(spec: str, text: str, tmp_path: Path) -> None:
