@@ -158,6 +158,35 @@ def test_stages_are_resumed_by_one(spec: str, text: str, tmp_path: Path) -> None
     require_near(run, tmp_path / "whole", NEAR["float64"])
 
 
+def with_a_known_peak(rank: int) -> None:
+    """It is measured by the first process alone, before any step."""
+    from attndsl.backends.pytorch import trainer
+
+    stepped, step = list[None](), trainer.TorchTrainer.step
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        stepped.append(None)
+        return step(*arguments, **named)
+
+    def peak(*where: Any) -> float:
+        assert rank == 0
+        assert not stepped
+        return 1e9
+
+    trainer.TorchTrainer.step = noted  # type: ignore[method-assign]
+    trainer.peak = peak
+
+
+def test_utilisation_is_of_the_peak_of_all(spec: str, text: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    given = words(spec, "--data", text, "--out", run, steps=2, evaluate_batches=1)
+    ended = Together(2, tmp_path, given, before=with_a_known_peak).end()
+    assert ended.codes == (0, 0), ended.messages
+    *_, step, usage = read_log(run)
+    per_token = step["flops"] / step["tokens"]
+    assert usage["mfu"] == pytest.approx(usage["tokens_per_second"] * per_token / 2e9, rel=0.01)
+
+
 def test_from_a_body(spec: str, text: str, tmp_path: Path) -> None:
     """Each keeps its part of given weights, and what they begin with is written from all parts."""
     more = {"precision": "float64", "steps": 2, "evaluate_batches": 1}
