@@ -42,13 +42,14 @@ def empty_module(graph: Graph, *, dtype: str, device: str = "cpu", traced: bool 
 
 
 def fill(module: Any, graph: Graph, arrays: Mapping[str, Array], suffix: str | None = None) -> None:
-    """Set the parameters of a plain module, compiled or not, one after the other; of those that are divided among
+    """Set the parameters of a plain module, one after the other; of those that are divided among
     processes (`DTensor`) the part that is here. `suffix` is what names have in a traced one. Raises E0807 before any is
     set, where `arrays` are not the graph's parameters, or the module has others or no memory for them."""
     check_parameters(arrays, graph)
-    module = getattr(module, "_orig_mod", module)  # what `torch.compile` wraps
-    named = dict(module.named_parameters())
-    turned = {f"{name}.weight" for name, layer in module.named_modules() if isinstance(layer, torch.nn.Linear)}
+    named = {_unwrapped(name): parameter for name, parameter in module.named_parameters()}
+    turned = {
+        f"{_unwrapped(name)}.weight" for name, layer in module.named_modules() if isinstance(layer, torch.nn.Linear)
+    }
     shapes = {
         address if suffix is None else ".".join(alone(step, suffix) for step in address.split(".")): shape
         for address, shape in parameter_shapes(graph).items()
@@ -61,6 +62,11 @@ def fill(module: Any, graph: Graph, arrays: Mapping[str, Array], suffix: str | N
             tensor = to_tensor(np.asarray(array), shared=True)
             with torch.no_grad():
                 named[name].copy_(_as_divided(tensor.t() if name in turned else tensor, named[name]))
+
+
+def _unwrapped(name: str) -> str:
+    """The name without what `torch.compile` puts around a module, or one of its layers."""
+    return ".".join(step for step in name.split(".") if step != "_orig_mod")
 
 
 def _check_module(named: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
