@@ -151,7 +151,7 @@ def _once(rules: list[PlacementRule]) -> None:
 
 class _Axes(Evaluator):
     """The axes of a model, as rules name them: by a name, or by a size, in which names are hyperparameters and sizes of
-    inputs. Repeats have names only: `layer`, or the whole address where several are called so, `decoder.layer`."""
+    inputs. Repeats have names only: `layer`, or the whole address of one that is called so, `decoder.layer`."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.elaborate import elaborate, open_spec
+from attndsl.elaborate import elaborate, open_spec, open_text
 from attndsl.layouts import choose_layout
 from attndsl.layouts.laid_out import lay_out
 from attndsl.ops import Repeat
@@ -39,6 +39,19 @@ def test_a_layout_says_the_degrees_of_a_plan():
     assert (plan.data, plan.tensor, plan.context, plan.sequence) == (2, 1, 8, False)
     plan = planned("mixtral", "data=8; B on data; expert on data")
     assert (plan.data, plan.experts) == (8, 8)
+
+
+def test_rows_are_those_of_the_batch_whatever_comes_first():
+    spec = open_text("""model M(width=8) {
+  input at: int[T] where at < 8
+  input x: [B, T, width]
+  x += embedding(at, 8, width) as wpe
+  output y = linear(x, width)
+}
+""")
+    graph = elaborate(spec, {})
+    layout = choose_layout("data=2; B on data", spec, graph)
+    assert plan_of(layout, work_of(graph, layout=layout), Plan()).data == 2
 
 
 def test_replicas_have_the_same_part_of_divided_parameters():
