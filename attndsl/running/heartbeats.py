@@ -25,7 +25,7 @@ BEAT = 1.0  # seconds between two words of a process
 SILENT = 20.0  # seconds after which one that says nothing is lost: what keeps Python busy in one piece may take some
 STUCK = 600.0  # seconds in which all may wait for one another
 FAREWELL = 5.0  # seconds in which a process ends by itself after another has taken its leave
-DOUBT = 0.5  # seconds in which whoever has ended another ends this one as well
+DOUBT = 0.5  # seconds in which others hear what one said before it ended, and whether it was ended with this one
 
 
 @dataclass(frozen=True, slots=True)

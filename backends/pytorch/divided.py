@@ -116,7 +116,7 @@ class DividedTraining(WholeTraining):
         return self.laid_out.local_inputs(batch, self.rank)
 
     def initial_states(self, batch: Batch) -> dict[str, Array]:
-        """Cut from those of all rows, which may be numbered."""
+        """Cut from those of all rows, since these may differ from row to row."""
         return self.laid_out.local_inputs(initial_stacks(self.laid_out.whole, batch, "float64"), self.rank)
 
     def names(self, addresses: Iterable[str]) -> dict[str, str]:

@@ -37,7 +37,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
         before, self.kind = self.kind, kind
         hooks = [
             parameter.register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
-                lambda made: self._call(gradients, made.grad)
+                lambda made: self._rename(gradients, made.grad)
             )
             for parameter in parameters
         ]
@@ -48,7 +48,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for hook in hooks:
                 hook.remove()
 
-    def _call(self, kind: str, tensor: torch.Tensor | None) -> None:
+    def _rename(self, kind: str, tensor: torch.Tensor | None) -> None:
         """Let it be of another kind."""
         assert tensor is not None
         storage = tensor.untyped_storage()

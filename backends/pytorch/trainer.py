@@ -163,7 +163,10 @@ class TorchTrainer:
     @cached_property
     def _peak(self) -> float:
         device = self.program.device
-        found = peak(device, NARROW.get(self.precision, self.program.torch_dtype))
+        try:
+            found = peak(device, NARROW.get(self.precision, self.program.torch_dtype))
+        except torch.OutOfMemoryError:
+            found = 0.0
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)  # it is no part of `memory`
