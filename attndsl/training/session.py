@@ -182,6 +182,7 @@ def go_on(
         compile = facts["compile"] and chosen.compiles
     scored = with_cross_entropy(objective)
     place = processes.device(chosen.require(device=device))
+    require_room(graph, recipe, place, processes)  # there may be fewer machines by now
     facts["layout"] = layout if layout is not None else _kept_layout(facts.get("layout"), opened, processes, console)
     placed = layout_of(facts["layout"], opened, graph, processes)
     trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, None, processes, placed)

@@ -335,6 +335,17 @@ def test_a_layout_goes_with_the_number_of_processes(spec: str, text: str, tmp_pa
     require_near(run, tmp_path / "whole", NEAR["float64"])
 
 
+def test_a_run_that_is_resumed_on_too_small_a_machine(
+    spec: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    alone(spec, text, run, steps=1)
+    monkeypatch.setattr(initial, "BOOKKEEPING", 0)
+    monkeypatch.setattr(initial, "machine_bytes", lambda: 8 * open_record(run).facts["parameters"])
+    with pytest.raises(AttnError, match="E0806"):
+        train(resume=run, settings={"steps": 2}, console=Silent())
+
+
 @pytest.mark.parametrize(("local_size", "fits"), [(1, True), (4, False), (8, False)])
 def test_processes_of_one_machine_share_its_memory(
     spec: str, local_size: int, fits: bool, monkeypatch: pytest.MonkeyPatch
