@@ -1,6 +1,6 @@
 """What a device holds in a step of training, as `inspect` predicts it and as it is measured.
 
-    python scripts/memory.py                 six models by ten layouts
+    python scripts/memory.py                 six models by twelve layouts
     python scripts/memory.py llama data      those whose names have these words
     python scripts/memory.py --write         all, and put them into docs/planning.md
 
@@ -47,6 +47,7 @@ class Model:
     inner: str
     loops: str = "layer"
     stages: int = 2
+    experts: str = "n"
     tokens: str = "T"
 
 
@@ -73,6 +74,8 @@ LAYOUTS = {
     "model": "model=4; INNER on model; parameters whole",
     "data × model": "data=2, model=2; B on data; INNER on model",
     "sequence": "data=2, model=2; B on data; INNER on model; TOKENS on model",
+    "context": "data=2, context=2; B on data; TOKENS on context",
+    "experts": "data=2; B on data; EXPERTS on data",
     "stages": "stages=STAGES; LOOPS on stages in 4 microbatches; parameters whole",
     "stages × data": "stages=STAGES, data=2; LOOPS on stages in 4 microbatches; B on data",
 }
@@ -114,7 +117,7 @@ def row(name: str, kind: str) -> Row:
     spec = open_spec(model.spec)
     graph = elaborate(spec, dict(model.settings))
     text = LAYOUTS[kind]
-    for word in ("inner", "tokens", "loops", "stages"):
+    for word in ("inner", "tokens", "experts", "loops", "stages"):
         text = text.replace(word.upper(), str(getattr(model, word)))
     again = kind.endswith("recomputed")
     choices = [PLAN, *(["recompute=full"] if again else [])]

@@ -52,7 +52,8 @@ def _add_planning(parser: Parser) -> None:
         default="",
         help="what no layout says: virtual=N, micro_batch=N, recompute=none|selective|full, "
         "parameters=divided|states|whole, kernels=eager|fused|compiled, precision=bf16|fp8|fp32, "
-        "loss=plain|fused|chunked, schedule=gpipe|1f1b, attention=flash2|materialised|…, async_tensor=no|yes",
+        "loss=plain|fused|chunked, schedule=gpipe|1f1b, dispatch=allgather|alltoall, "
+        "attention=flash2|materialised|…, async_tensor=no|yes",
     )
     parser.add_argument("--search", action="store_true", help="look for the fastest plan that fits")
     parser.add_argument("--tokens", type=_tokens, metavar="N", help="a training's tokens, for its days: 300G, 15T")

@@ -50,6 +50,8 @@ class Dimensions:
         self.stream = {self.find(value, axis) for value in carried for axis in value.type.axes} - outside
         grouped = ((node.op, node.inputs[1]) for node in nodes if isinstance(node.op, GroupedDot))
         self.experts = {self.find(table, op.group) for op, table in grouped}
+        rows = ((node.op, node.inputs[0]) for node in nodes if isinstance(node.op, GroupedDot))
+        self.routed = {self.find(x, axis) for op, x in rows for axis in x.type.axes if axis not in op.over} - outside
         self.worked_along = self._worked_along(nodes)
         inner = self._of_parameters(nodes) - self.worked_along - self.stream - self.experts - outside
         self.inner = inner if layout is None else inner & self._named(layout)

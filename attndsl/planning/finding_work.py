@@ -21,6 +21,7 @@ from attndsl.planning.work import (
     INNER,
     KERNELS,
     OTHER,
+    ROUTED,
     TOKENS,
     Attending,
     Extent,
@@ -268,7 +269,8 @@ class _Reader:
 
     def _kind(self, place: Place, axis: Axis) -> str:
         d = self.dimensions
-        kind = INNER if place in d.inner else EXPERTS if place in d.experts else TOKENS if place == d.tokens else OTHER
+        kinds = ((INNER, d.inner), (EXPERTS, d.experts), (ROUTED, d.routed), (TOKENS, {d.tokens}))
+        kind = next((kind for kind, places in kinds if place in places), OTHER)
         if kind in self.sizes:
             self.sizes[kind].add(axis.size)
         return kind

@@ -16,6 +16,7 @@ RECOMPUTE = ("none", "selective", "full")
 WORDS = {
     "recompute": RECOMPUTE, "parameters": ("divided", "states", "whole"), "kernels": KERNELS,
     "precision": ("bf16", "fp8", "fp32"), "loss": ("plain", "fused", "chunked"), "schedule": ("gpipe", "1f1b"),
+    "dispatch": ("allgather", "alltoall"),
 }  # fmt: skip
 COUNTS = ("virtual", "micro_batch")
 CHOICES = (*COUNTS, *WORDS, "attention", "async_tensor")
@@ -45,6 +46,8 @@ class ParallelPlan:
     products that they belong to. Of what is divided there are `replicas`. `schedule` is that of stages: in "gpipe", as
     a layout trains, all have as many layers, keep all micro-batches (Huang et al., 2019), and compute what stands
     outside of the layers; in "1f1b" each micro-batch goes back as soon as it can (Narayanan et al., 2019, 2021).
+    `dispatch`: each device gathers the rows of all that share experts ("allgather", as a layout trains), or is sent
+    those that its experts read ("alltoall").
     """
 
     data: int = 1
@@ -64,6 +67,7 @@ class ParallelPlan:
     loss: str = "plain"
     async_tensor: bool = False
     schedule: str = "gpipe"
+    dispatch: str = "allgather"
     replicas: int = 1
     order: tuple[str, ...] = ("data", "context", "tensor")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from attndsl.planning.plan import MASTER, ParallelPlan
-from attndsl.planning.work import EXPERTS, INNER, TOKENS, Extent, Keeping, Segment, Workload, batch_axis
+from attndsl.planning.work import EXPERTS, INNER, ROUTED, TOKENS, Extent, Keeping, Segment, Workload, batch_axis
 from attndsl.sizes import Size
 
 CHUNK = 2**24
@@ -59,6 +59,12 @@ class Share:
             own = (each for each in segment.weights if any(kind == EXPERTS for _, kind in each) == experts)
             self._parameters[key] = sum(self.count(each, whole_tokens=True) for each in own)
         return self._parameters[key]
+
+    def held(self, extent: Extent) -> float:
+        """How many elements of it a device has: of rows that go to experts those of all devices that share these, where
+        they are gathered."""
+        gathered = self.plan.dispatch == "allgather" and any(kind == ROUTED for _, kind in extent)
+        return self.count(extent) * (self.plan.experts if gathered else 1)
 
     def count(self, *extents: Extent, whole_tokens: bool | None = None) -> float:
         """How many elements there are on one device. With sequence parallelism, what has no dimension that tensor
@@ -122,16 +128,16 @@ def backward_bytes(share: Share, segment: Segment) -> float:
     again = plan.recompute != "none"  # it has gathered them, and keeps them
     most = now = 0.0
     for step in segment.back:
-        now += sum(plan.float_bytes * share.count(extent) for extent in step.made)
+        now += sum(plan.float_bytes * share.held(extent) for extent in step.made)
         whole = max((share.count(extent, whole_tokens=True) for extent in step.parameters), default=0.0)
         most = max(most, now + ((2 if again else 3) * MASTER * whole if plan.layerwise else 0))
-        now -= sum(plan.float_bytes * share.count(extent) for extent in step.done)
-        now -= sum(share.count(extent) * _width(share, size, loss=False) for extent, size in step.read)
+        now -= sum(plan.float_bytes * share.held(extent) for extent in step.done)
+        now -= sum(share.held(extent) * _width(share, size, loss=False) for extent, size in step.read)
     return most
 
 
 def _bytes(share: Share, each: Keeping) -> float:
-    return share.count(each.extent) * _width(share, each.bytes, loss=each.loss)
+    return share.held(each.extent) * _width(share, each.bytes, loss=each.loss)
 
 
 def _width(share: Share, bytes: int, *, loss: bool) -> int:

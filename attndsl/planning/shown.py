@@ -56,6 +56,7 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
         f"recomputation {plan.recompute}", f"parameters {_PARAMETERS[held]}",
         *(["sequence parallelism"] if plan.sequence else []),
         *([f"schedule {plan.schedule}"] if plan.stages > 1 else []),
+        *([f"dispatch {plan.dispatch}"] if plan.experts > 1 else []),
     ]  # fmt: skip
     kernels = [
         plan.precision, f"attention {plan.attention}", f"kernels {plan.kernels}",

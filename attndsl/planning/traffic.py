@@ -5,7 +5,7 @@ from __future__ import annotations
 from attndsl.planning.computing import product_seconds
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.share import Share
-from attndsl.planning.work import Segment
+from attndsl.planning.work import Product, Segment
 from attndsl.records import dataclass
 
 
@@ -34,12 +34,7 @@ def traffic(share: Share, segment: Segment, machine: MachineModel, *, backward: 
     if plan.experts > 1:
         for product in segment.products:
             if product.grouped:
-                width = product.columns if product.ends else product.summed
-                rows = share.count(product.rows)
-                copies = max(rows / share.rows, 1.0)
-                size = plan.float_bytes * rows * share.count(width, whole_tokens=True)
-                size = size / plan.tensor if plan.sequence else size
-                found.append(RoundTraffic("all_to_all", "experts", size, copies=copies))
+                found.append(_expert_traffic(share, product, backward))
         found = _dispatched_once(segment, found)
     if plan.context > 1:
         for each in segment.attentions:
@@ -50,12 +45,26 @@ def traffic(share: Share, segment: Segment, machine: MachineModel, *, backward: 
     return found
 
 
+def _expert_traffic(share: Share, product: Product, backward: bool) -> RoundTraffic:
+    """Rows on their way to experts, or back: those that are read, or all of the devices that share experts, of which
+    each has a part of the sum over the experts of a row."""
+    plan, rows = share.plan, share.count(product.rows)
+    width = share.count(product.columns if product.ends else product.summed, whole_tokens=True)
+    width /= plan.tensor if plan.sequence else 1
+    if plan.dispatch == "alltoall":
+        copies = max(rows / share.rows, 1.0)
+        return RoundTraffic("all_to_all", "experts", plan.float_bytes * rows * width, copies=copies)
+    kind = "reduce_scatter" if product.ends != backward else "all_gather"
+    rows = plan.experts * (share.rows if product.ends else rows)
+    return RoundTraffic(kind, "experts", plan.float_bytes * rows * width)
+
+
 def _dispatched_once(segment: Segment, found: list[RoundTraffic]) -> list[RoundTraffic]:
     """Rows go to their experts once for all products that read them."""
     sources = [product.source for product in segment.products if product.grouped]
     extra = len(sources) - len(set(sources))
     for _ in range(extra):
-        found.remove(next(each for each in found if each.kind == "all_to_all"))
+        found.remove(next(each for each in found if each.over == "experts"))
     return found
 
 

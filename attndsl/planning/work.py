@@ -12,9 +12,10 @@ from attndsl.planning.axes import Dimensions
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size
 
-INNER, EXPERTS, TOKENS, OTHER = "inner", "experts", "tokens", "other"
+INNER, EXPERTS, ROUTED, TOKENS, OTHER = "inner", "experts", "routed", "tokens", "other"
 """What a plan can do with a dimension: tensor parallelism divides inner ones, expert parallelism experts, sequence and
-context parallelism the tokens of one text. The batch is divided by giving a device fewer rows."""
+context parallelism the tokens of one text; routed are rows that go to experts. The batch
+is divided by giving a device fewer rows."""
 
 KERNELS = ("eager", "fused", "compiled")
 """How what is no product is computed: operator by operator; in chains, of which nothing inside is kept; or in chains

@@ -14,7 +14,7 @@ from typing import Any
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.planning import ParallelPlan, StepPrediction, Workload, machine, predict, work_of
 
-Plan = partial(ParallelPlan, schedule="1f1b")  # of all runs that have stages
+Plan = partial(ParallelPlan, schedule="1f1b", dispatch="alltoall")  # of all that have stages, or experts
 
 
 @dataclass(frozen=True)

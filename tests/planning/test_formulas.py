@@ -88,10 +88,15 @@ def test_tensor_parallel_collectives_are_those_of_the_paper(materialised):
 
 def test_rows_that_experts_of_one_node_share_travel_once():
     work = work_of(elaborate(open_spec("mixtral"), {}))
-    plan = ParallelPlan(data=8, experts=8, batch=8)
+    plan = ParallelPlan(data=8, experts=8, batch=8, dispatch="alltoall")
     share = Share(work, plan, {"B": 1, "T": 1024})
     found = [each for each in traffic(share, layers(work), H100, backward=False) if each.over == "experts"]
     assert [(each.kind, each.size, each.copies) for each in found] == [("all_to_all", 2 * 1024 * 2 * 4096, 2.0)] * 2
+    whole = Share(work, replace(plan, dispatch="allgather"), {"B": 1, "T": 1024})
+    for backward, kinds in ((False, ["all_gather", "reduce_scatter"]), (True, ["reduce_scatter", "all_gather"])):
+        found = [each for each in traffic(whole, layers(work), H100, backward=backward) if each.over == "experts"]
+        assert [each.kind for each in found] == kinds
+        assert [each.size for each in found] == [8 * 2 * 1024 * 2 * 4096, 8 * 2 * 1024 * 4096]
     far = DeviceGroup(16, 8)
     assert H100.exchange(1e9, far, 2.0) < H100.exchange(1e9, far, 1.0) < 2 * H100.exchange(1e9, far, 2.0)
 
