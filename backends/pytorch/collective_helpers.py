@@ -59,7 +59,7 @@ def exchanged_by_all(x: Tensor, on: str, dim: int, cut: int) -> Tensor:
     "handed_on": '''
 def handed_on(x: Tensor, on: str, by: int = 1) -> Tensor:
     """What the device so many places before this one has of x, without a gradient; before the first is the last."""
-    group, given = group_along(on), x.detach().flatten()
+    group, given = group_along(on), x.detach().contiguous().flatten()
     found, devices = torch.empty_like(given), range(group.size())
     ahead, behind = ((group.rank() + step) % group.size() for step in (by, -by))
     to, of = ([len(given) if device == other else 0 for device in devices] for other in (ahead, behind))

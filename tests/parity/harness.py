@@ -42,7 +42,7 @@ from attndsl.syntax.parser import parse
 from attndsl.values import to_python
 from attndsl.weights import config_settings, load_weights, settings_for
 from attndsl.weights.mapping import WeightMap
-from attndsl.weights.stacks import parts_of, together
+from attndsl.weights.stacks import parts_of
 from tests.parity.gradients import pulled
 
 Array = np.ndarray[Any, Any]
@@ -301,7 +301,7 @@ class Trial:
                 for address, gradient in pulled(item.form, by_name[name], arrays):
                     found[address] = found[address] + gradient if address in found else gradient
         assert used == by_name.keys(), f"not mapped by the section: {sorted(by_name.keys() - used)}"
-        return together(self.graph, found)
+        return _stacked(self.graph, found)
 
     def ours(self, backend: str, dtype: str) -> Iterator[tuple[str, Answer]]:
         """Our answers, batch by batch."""
@@ -421,3 +421,17 @@ def published_settings(family: Family, model: Any) -> dict[str, Any]:
         return {}
     config = json.loads(json.dumps(model.config.to_dict())) | {"architectures": [type(model).__name__]}
     return {name: to_python(value) for name, value in config_settings(section, config).items()}
+
+
+def _stacked(graph: Graph, gradients: Mapping[str, Array]) -> dict[str, Array]:
+    """The gradients by address here, given those of single layers; without those that lack one."""
+    pieces: dict[str, dict[tuple[int, ...], Array | None]] = {}
+    for address, part in parts_of(graph).items():
+        pieces.setdefault(part.whole, {})[part.index] = gradients.get(address)
+    found = {}
+    for whole, layers in pieces.items():
+        arrays = [array for array in layers.values() if array is not None]
+        if len(arrays) == len(layers):
+            counts = [at + 1 for at in max(layers)]
+            found[whole] = np.stack(arrays).reshape(*counts, *arrays[0].shape)
+    return found
