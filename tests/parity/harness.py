@@ -433,5 +433,5 @@ def _stacked(graph: Graph, gradients: Mapping[str, Array]) -> dict[str, Array]:
         arrays = [array for array in layers.values() if array is not None]
         if len(arrays) == len(layers):
             counts = [at + 1 for at in max(layers)]
-            found[whole] = np.stack(arrays).reshape(*counts, *arrays[0].shape)
+            found[whole] = np.stack(arrays).reshape((*counts, *arrays[0].shape))
     return found
