@@ -527,6 +527,26 @@ def test_all_wait_for_one_another(spec: str, text: str, tmp_path: Path) -> None:
     require_one_message(ended, "E0771", "the 2 processes have waited for one another")
 
 
+@pytest.mark.parametrize(
+    ("device", "compiles", "has_stepped", "waits"),
+    [
+        ("cpu", False, True, {"training": False, "evaluation": False}),  # there each collective says so itself
+        ("cuda", False, False, {"training": True, "evaluation": True}),
+        ("cuda", True, False, {"training": False, "evaluation": False}),  # it is being compiled
+        ("cuda", True, True, {"training": True, "evaluation": False}),
+        ("cpu", True, True, {"training": True, "evaluation": False}),
+    ],
+)
+def test_where_waits_are_out_of_sight(device: str, compiles: bool, has_stepped: bool, waits: dict[str, bool]) -> None:
+    from attndsl.backends.pytorch.trainer import TIMED, TorchTrainer
+
+    program = SimpleNamespace(device=SimpleNamespace(type=device))
+    trainer: Any = SimpleNamespace(program=program, _compiles=compiles, _has_stepped=has_stepped)
+    for what, expected in waits.items():
+        with TorchTrainer._waiting(trainer, what == "training"):
+            assert bool(TIMED.waits) == expected, what
+
+
 def test_what_counts_as_a_wait() -> None:
     """Each is another one, and what was waited for before goes on after one within it."""
     timed = TimedCollectives()
