@@ -1,6 +1,6 @@
 """What a device holds in a step of training, as `inspect` predicts it and as it is measured.
 
-    python scripts/memory.py                 six models by twelve layouts
+    python scripts/memory.py                 six models by thirteen layouts
     python scripts/memory.py llama data      those whose names have these words
     python scripts/memory.py --write         all, and put them into docs/planning.md
 
@@ -78,6 +78,7 @@ LAYOUTS = {
     "experts": "data=2; B on data; EXPERTS on data",
     "stages": "stages=STAGES; LOOPS on stages in 4 microbatches; parameters whole",
     "stages × data": "stages=STAGES, data=2; LOOPS on stages in 4 microbatches; B on data",
+    "stages × model": "stages=STAGES, model=2; LOOPS on stages in 4 microbatches; INNER on model; parameters whole",
 }
 
 

@@ -80,11 +80,13 @@ def _moments(share: Share, stage: Stage, flying: float) -> Iterator[tuple[float,
 
 
 def _handed_on(share: Share, stage: Stage) -> float:
-    """What goes into loops in stages, and comes out, which is there until the forward pass ends: the rows in
-    micro-batches, what each step makes, that put together, and without what is of other stages."""
+    """What goes into loops in stages, and comes out, which is there until the forward pass ends, beside what a loss
+    makes: the rows in micro-batches, what each step makes, that put together, and without what is of other stages."""
     copies = 3 + share.plan.steps / share.plan.micro_batches
     carried = (extent for segment, _ in stage.segments for extent in segment.carried)
-    return copies * share.plan.float_bytes * sum(map(share.count, carried))
+    outside = (segment for segment, _ in stage.segments if not segment.carried and not segment.ahead)
+    loss = max((loss_bytes(share, segment) for segment in outside), default=0.0)
+    return copies * share.plan.float_bytes * sum(map(share.count, carried)) + loss
 
 
 def _gradients(share: Share, segment: Segment) -> float:
