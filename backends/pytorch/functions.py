@@ -321,6 +321,8 @@ class Writer:
     def statement(self, node: Node) -> None:
         """Note the node's expression, and write it where it cannot wait for the one that uses it."""
         value = node.output
+        if node.op.draws:
+            self.settle_draws(node.inputs)
         for operand in map(self.file.variables.root, node.inputs):
             if operand in self.named and operand in self.waiting:
                 self.write(operand)
@@ -433,11 +435,18 @@ class Writer:
             if value in self.waiting:
                 self.write(value)
 
-    def settle_draws(self) -> None:
-        """Write what is still waiting that draws random numbers, and stands in nothing else that waits."""
+    def settle_draws(self, read: Iterable[Value] = ()) -> None:
+        """Write what is still waiting that draws random numbers: these are drawn in the order of the graph, wherever
+        what is drawn is read. What stands in something else that waits, or in one of the values that are `read` next,
+        is drawn where that is."""
+        of_read = {value for operand in map(self.file.variables.root, read) for value in self._inside(operand)}
         inside = {value for _, *others in self.waiting.values() for node in others for value in node.outputs}
         drawing = (value for value, nodes in self.waiting.items() if any(node.op.draws for node in nodes))
-        self.settle([value for value in drawing if value not in inside])
+        self.settle([value for value in drawing if value not in inside | of_read])
+
+    def _inside(self, value: Value) -> list[Value]:
+        """What waits and is written where this value is, itself included."""
+        return [made for node in self.waiting.get(value, ()) for made in node.outputs]
 
     def release(self, values: Iterable[Value], times: int = 1) -> None:
         """So many of these values' reads are written now."""

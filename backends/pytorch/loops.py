@@ -48,7 +48,7 @@ def write_loop(writer: Writer, node: Node) -> None:
     """The statements of a node with bodies."""
     held = writer.held(node)
     if any(inner.op.draws for region in node.regions for inner in region.walk()):
-        writer.settle_draws()  # random numbers are drawn in the order of the graph, wherever what is drawn is read
+        writer.settle_draws()
     writer.settle(held)
     writer.cite(node)
     if isinstance(node.op, ops.Repeat) and node.op.count.value(writer.file.graph.sizes) == 0:

@@ -22,7 +22,7 @@ from tests.training.several import LONGEST
 
 pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
 
-FAST = (("gpt_nano", "both"), ("gpt_nano", "stages"))
+FAST = (("gpt_nano", "both"), ("gpt_nano", "stages"), ("t5", "model of two"))  # t5 draws, as its nano does not
 
 
 @pytest.fixture(scope="module")
