@@ -10,7 +10,7 @@ from attndsl.layouts.classes import Place
 from attndsl.ops import Repeat
 from attndsl.planning.axes import Dimensions
 from attndsl.planning.plan import ParallelPlan
-from attndsl.planning.work import Workload
+from attndsl.planning.work import Workload, batch_axis
 from attndsl.records import replace
 
 BATCH, TOKENS, INNER, EXPERTS, STREAM = "batch", "tokens", "inner", "experts", "stream"
@@ -105,7 +105,7 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
     divide are left out."""
     mesh, rules = [], []
     dimensions, free = work.axes, work.graph.free_sizes
-    batch = next(iter(free), "B")
+    batch = batch_axis(work)
     if plan.stages > 1:
         loops = dict.fromkeys(op.path for op in _repeats(work))
         mesh.append(f"stages={plan.stages}")

@@ -8,6 +8,7 @@ Extents stay symbolic (`Extent`): a plan gives the sizes of a micro-batch, and h
 from __future__ import annotations
 
 from attndsl.graph import Graph
+from attndsl.layouts.core import batch_axes
 from attndsl.planning.axes import Dimensions
 from attndsl.records import dataclass, field
 from attndsl.sizes import Size
@@ -132,8 +133,9 @@ class Workload:
 
 
 def batch_axis(work: Workload) -> str:
-    """The size of the batch."""
-    return next(iter(work.graph.free_sizes), "B")
+    """The size that counts the rows of a batch."""
+    free = set(work.graph.free_sizes)
+    return next((str(axis.size) for _, axis in batch_axes(work.graph) if str(axis.size) in free), "B")
 
 
 def _has(extent: Extent, kind: str) -> bool:

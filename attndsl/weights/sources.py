@@ -10,7 +10,7 @@ from typing import Any
 from attndsl.diagnostics import did_you_mean, error, first_of, quoted
 from attndsl.lazy import Array
 from attndsl.storage.safetensors import TensorEntry, TensorFile, parse_json, pickled, unreadable
-from attndsl.storage.shards import INDEX, WHOLE
+from attndsl.storage.shards import INDEX, MOVING, WHOLE
 
 NAMES = (WHOLE, INDEX, "weights.safetensors")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -105,6 +105,9 @@ def _locate(path: Path) -> Path:
         names = sorted(p.name for p in path.iterdir() if p.is_file())
     except (OSError, ValueError) as problem:
         raise unreadable(path, str(problem)) from None
+    if MOVING in names and not {WHOLE, INDEX} & set(names):  # what else is there may have another's config
+        help = "export into it again; what it was made from is as it was"
+        raise error("E0601", f"an export into {path} was interrupted, and its files are of two exports", help=help)
     for name in NAMES:
         if name in names:
             return path / name

@@ -18,6 +18,7 @@ from attndsl.planning.plan import CHOICES, WORDS
 from attndsl.planning.request import plan_on_paper, read_tokens
 from attndsl.planning.search import SearchResult, _candidates, search
 from attndsl.planning.shown import written
+from attndsl.planning.work import batch_axis
 from attndsl.records import replace
 
 H100 = machine("h100x8")
@@ -51,7 +52,10 @@ def test_rows_are_those_of_the_batch_whatever_comes_first():
 """)
     graph = elaborate(spec, {})
     layout = choose_layout("data=2; B on data", spec, graph)
-    assert plan_of(layout, work_of(graph, layout=layout), Plan()).data == 2
+    work = work_of(graph, layout=layout)
+    assert plan_of(layout, work, Plan()).data == 2
+    assert batch_axis(work) == "B"
+    assert layout_text(Plan(data=2), work).startswith("data=2; B on data")
 
 
 def test_replicas_have_the_same_part_of_divided_parameters():

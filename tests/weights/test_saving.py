@@ -15,7 +15,7 @@ import pytest
 import attndsl
 from attndsl.diagnostics import AttnError
 from attndsl.storage.safetensors import TensorFile, write_tensors
-from attndsl.storage.shards import INDEX
+from attndsl.storage.shards import INDEX, MOVING
 from attndsl.weights import export_huggingface, load_weights, save_shards, save_weights, settings_for
 from tests.weights.models import GPT2, arrays_for, codes, gpt2_graph, section_of
 
@@ -227,6 +227,14 @@ def test_a_kill_at_any_step_leaves_no_mixture(tmp_path: Path, first: int, second
     assert len(folders) > 4
     assert {0, 1} <= set(whole)
     assert len(whole) < len(folders)
+
+
+def test_what_is_beside_an_interrupted_export_is_not_read_as_its_weights(tmp_path: Path) -> None:
+    for name, text in ((MOVING, "config.json"), ("config.json", "{}")):
+        (tmp_path / name).write_text(text)
+    save_weights(tmp_path / "weights.safetensors", arrays_for(GRAPH), GRAPH)
+    with pytest.raises(AttnError, match="was interrupted"):
+        read(tmp_path)
 
 
 def test_what_the_files_cannot_replace_is_found_before_any_is_moved(tmp_path: Path) -> None:
