@@ -9,11 +9,13 @@ import pytest
 
 from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.backends.pytorch.backend import BACKEND, SDPA
 from attndsl.graph import Axis, Graph, InputInfo, OutputInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.masks import Mask, mask_facts
 from attndsl.running.inputs import example_inputs
 from attndsl.sizes import Size
+from tests.samples.devices import on_each_device
 from tests.samples.ops import axes, axis, typed
 
 pytestmark = pytest.mark.torch
@@ -36,6 +38,11 @@ class Form:
     says: tuple[str, ...] = ()
     not_says: tuple[str, ...] = ()
     origin: int = 0
+
+    @property
+    def is_torchs_own(self) -> bool:
+        """Whether it goes to `F.scaled_dot_product_attention` itself, whatever the kernels."""
+        return self.where == self.bias == "" and any("is_causal=" in t or "scaled" in t for t in self.says)
 
 
 FORMS = [
@@ -144,6 +151,35 @@ def test_form(form: Form) -> None:
     upstream = {"y": np.random.default_rng(3).standard_normal(wanted.shape)}
     for name, gradient in meant.gradients(inputs, upstream)[2].items():
         np.testing.assert_allclose(mine.gradients(inputs, upstream)[2][name], gradient, rtol=1e-10, atol=1e-12)
+
+
+ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+KERNELS = [
+    pytest.param(*on.values, name, id=f"{on.id}-{name}", marks=on.marks)
+    for on in on_each_device(BACKEND)
+    for name in SDPA[on.id]
+]
+
+
+@pytest.mark.parametrize("dtype", ROUNDING)
+@pytest.mark.parametrize(("device", "kernel"), KERNELS)
+@pytest.mark.parametrize("form", [form for form in FORMS if form.is_torchs_own], ids=lambda form: form.name)
+def test_a_kernel_computes_a_form(form: Form, device: str, kernel: str, dtype: str) -> None:
+    """Outputs and gradients, in each dtype, by each kernel of torch; by its plain one where a kernel has no such form."""
+    import torch
+
+    from attndsl.backends.pytorch import TorchProgram
+
+    graph = _graph(form)
+    mine, meant = TorchProgram(graph, dtype=dtype, device=device, sdpa=kernel), NumpyProgram(graph, dtype="float64")
+    inputs = {name: torch.tensor(array).to(mine.torch_dtype).double().numpy() for name, array in _inputs(graph).items()}
+    upstream = {"y": np.random.default_rng(3).integers(-2, 3, meant.run(inputs)["y"].shape).astype("float64")}
+    outputs, _, gradients = mine.gradients(inputs, upstream)
+    wanted, _, slopes = meant.gradients(inputs, upstream)
+    for found, right in ((outputs, wanted), (gradients, slopes)):
+        for name, array in right.items():
+            largest = max(1.0, np.abs(array).max())
+            np.testing.assert_allclose(found[name], array, rtol=0, atol=8 * ROUNDING[dtype] * largest, err_msg=name)
 
 
 def _plain(**options: object) -> Graph:

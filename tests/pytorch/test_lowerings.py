@@ -7,7 +7,9 @@ import pytest
 
 from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
+from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.running.inputs import example_inputs
+from tests.samples.devices import on_each_device
 from tests.samples.graphs import GRAPHS, GraphBuilder
 from tests.samples.ops import SAMPLES, Sample
 
@@ -34,25 +36,41 @@ def test_every_operator_but_loops_and_parameters_has_samples() -> None:
     assert ops.OPS.keys() - SAMPLES.keys() - across == {"repeat", "scan", "parameter"}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""How far the nearest number may be, relative to what is rounded."""
+
+
+@pytest.mark.parametrize("device", on_each_device(BACKEND))
+@pytest.mark.parametrize("dtype", ROUNDING)
 @pytest.mark.parametrize("sample", CASES)
-def test_floats_keep_the_models_dtype(sample: Sample, dtype: str) -> None:
-    """Ints and constants must not bring in torch's default float, nor NumPy's double."""
+def test_in_the_models_dtype(sample: Sample, dtype: str, device: str) -> None:
+    """Results in it, as exact as that allows. Ints and constants must not bring in torch's default float, nor NumPy's
+    double."""
     import torch
 
     from attndsl.backends.pytorch import TorchProgram
 
-    program = TorchProgram(sample.graph(), dtype=dtype)
+    graph = sample.graph()
+    program = TorchProgram(graph, dtype=dtype, device=device)
     given = program.tensors(_inputs(sample, "float32"))
     before = torch.get_default_dtype()
     if not any(tensor.is_floating_point() for tensor in given.values()):
         torch.set_default_dtype(program.torch_dtype)  # nothing else in such a model says what its floats are
     try:
-        result = program.module(**given)["y"]
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            result = program.module(**given)["y"]
     finally:
         torch.set_default_dtype(before)
     kinds = {"float": program.torch_dtype, "int": torch.int64, "bool": torch.bool}
     assert result.dtype == kinds[sample.output.dtype]
+    if isinstance(sample.op, ops.Uniform):  # each backend draws with its own generator
+        return
+    rounded = {name: tensor.cpu().double().numpy() for name, tensor in given.items()}
+    rounded |= {name: tensor.cpu().numpy() for name, tensor in given.items() if not tensor.is_floating_point()}
+    meant = NumpyProgram(graph, dtype="float64").run(rounded)["y"]
+    largest = max(1.0, np.abs(meant[np.isfinite(meant)]).max(initial=0.0))
+    found = result.double().cpu().numpy()
+    np.testing.assert_allclose(found, meant, rtol=0, atol=4 * ROUNDING[dtype] * largest)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

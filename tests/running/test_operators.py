@@ -1,4 +1,4 @@
-"""Every backend computes what the operators mean, on the operators' own samples."""
+"""Every backend computes what the operators mean, on the operators' own samples and each of its devices."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import pytest
 from attndsl import ops
 from attndsl.running import backends
 from attndsl.running.backends import Backend
+from tests.samples.devices import on_each_device
 from tests.samples.ops import SAMPLES, Sample
 
 CASES = [
     pytest.param(sample, id=f"{name}-{i}") for name, samples in SAMPLES.items() for i, sample in enumerate(samples)
 ]
 JUDGED = [
-    pytest.param(backend, id=name, marks=pytest.mark.skipif(not backend.installed, reason="it is not installed"))
+    each
     for name, backend in backends.backends().items()
     if not backend.is_reference
+    for each in on_each_device(backend, backend, id=name)
 ]
 
 
@@ -25,10 +27,10 @@ def inputs(sample: Sample) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("sample", CASES)
-@pytest.mark.parametrize("backend", JUDGED)
-def test_a_result_is_what_the_operator_means(backend: Backend, sample: Sample) -> None:
+@pytest.mark.parametrize(("backend", "device"), JUDGED)
+def test_a_result_is_what_the_operator_means(backend: Backend, device: str, sample: Sample) -> None:
     graph, given = sample.graph(), inputs(sample)
-    found = backend.program(graph, dtype="float64").run(given)["y"]
+    found = backend.program(graph, dtype="float64", device=device).run(given)["y"]
     meant = backends.reference().program(graph, dtype="float64").run(given)["y"]
     assert found.dtype == meant.dtype
     assert found.shape == meant.shape
@@ -37,12 +39,12 @@ def test_a_result_is_what_the_operator_means(backend: Backend, sample: Sample) -
 
 
 @pytest.mark.parametrize("sample", [case for case in CASES if case.values[0].output.dtype == "float"])
-@pytest.mark.parametrize("backend", JUDGED)
-def test_a_gradient_is_the_operators(backend: Backend, sample: Sample) -> None:
+@pytest.mark.parametrize(("backend", "device"), JUDGED)
+def test_a_gradient_is_the_operators(backend: Backend, device: str, sample: Sample) -> None:
     graph, given = sample.graph(), inputs(sample)
     right = backends.reference().program(graph, dtype="float64")
     upstream = {"y": np.random.default_rng(0).standard_normal(right.run(given)["y"].shape)}
-    _, _, found = backend.program(graph, dtype="float64").gradients(given, upstream)
+    _, _, found = backend.program(graph, dtype="float64", device=device).gradients(given, upstream)
     _, _, meant = right.gradients(given, upstream)
     assert found.keys() == meant.keys()
     for name, gradient in meant.items():
@@ -54,11 +56,12 @@ POISONED = [case for case in CASES if any(t.dtype == "float" for t in case.value
 
 
 @pytest.mark.parametrize("sample", POISONED)
-@pytest.mark.parametrize("backend", JUDGED)
-def test_what_is_not_finite_goes_through_alike(backend: Backend, sample: Sample) -> None:
+@pytest.mark.parametrize(("backend", "device"), JUDGED)
+def test_what_is_not_finite_goes_through_alike(backend: Backend, device: str, sample: Sample) -> None:
     """NaN, infinities and zeros of both signs among the operands: the same results, and the same gradients."""
     graph, draw = sample.graph(), np.random.default_rng(0)
-    right, judged = backends.reference().program(graph, dtype="float64"), backend.program(graph, dtype="float64")
+    right = backends.reference().program(graph, dtype="float64")
+    judged = backend.program(graph, dtype="float64", device=device)
     given = inputs(sample)
     for name, array in given.items():
         if array.dtype.kind == "f":
