@@ -165,7 +165,7 @@ KERNELS = [
 @pytest.mark.parametrize(("device", "kernel"), KERNELS)
 @pytest.mark.parametrize("form", [form for form in FORMS if form.is_torchs_own], ids=lambda form: form.name)
 def test_a_kernel_computes_a_form(form: Form, device: str, kernel: str, dtype: str) -> None:
-    """Outputs and gradients, in each dtype, by each kernel of torch; by its plain one where a kernel has no such form."""
+    """Outputs and gradients, in each dtype, by each kernel of torch; by the plain one where one has no such form."""
     import torch
 
     from attndsl.backends.pytorch import TorchProgram

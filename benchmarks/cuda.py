@@ -1,12 +1,13 @@
 """One GPU: GPT-2 in training and decoding, and attention under masks, in bfloat16; five minutes in all.
 
-    python benchmarks/gpu.py                         on one NVIDIA GPU
-    python benchmarks/gpu.py --device cpu --small    the same code at toy sizes, to see that it runs
+    python benchmarks/cuda.py                         on one NVIDIA GPU
+    python benchmarks/cuda.py --device cpu --small    the same code at toy sizes, to see that it runs
 
 - training: tokens/s, and the model's products as a share of the card's measured matrix product rate (MFU), beside GPT-2
   by hand and `transformers`, each compiled by `torch.compile`;
 - decoding: batch 1, beside `transformers` with its dynamic cache, and with a static one and compiled;
-- masks: forward and backward, beside a dense mask given to `F.scaled_dot_product_attention`.
+- masks: forward and backward, beside a dense mask given to `F.scaled_dot_product_attention`, and on a GPU beside the
+  same mask given to FlexAttention by hand; of a causal one, beside `is_causal` by each of torch's kernels.
 
 Each round takes all sides in turn; printed are medians and ratios.
 """
@@ -36,6 +37,12 @@ MASKS = {
     "window of 512": "window(512)",
     "prefix of 1,024": "prefix(1024)",
 }
+RULES: dict[str, Callable[..., torch.Tensor]] = {
+    "causal": lambda b, h, row, key: key <= row,
+    "window of 512": lambda b, h, row, key: (key <= row) & (key > row - 512),
+    "prefix of 1,024": lambda b, h, row, key: (key <= row) | (key < 1024),
+}
+"""The same in FlexAttention's words: whether a row sees a key."""
 
 
 @dataclass(frozen=True)
@@ -166,22 +173,42 @@ def masked(scale: Scale, device: str) -> None:
         q, k, v = (
             torch.randn(1, heads, length, 64, device=device, dtype=torch.bfloat16, requires_grad=True) for _ in "qkv"
         )
-        row, key = torch.arange(length, device=device)[:, None], torch.arange(length, device=device)
-        seen = key <= row
-        if "window" in mask:
-            seen = seen & (key > row - 512)
-        elif "prefix" in mask:
-            seen = seen | (key < 1024)
+        rule = RULES[name]
+        seen = rule(0, 0, torch.arange(length, device=device)[:, None], torch.arange(length, device=device))
+        ways: dict[str, Callable[[], torch.Tensor]] = {
+            "attndsl, compiled": lambda module=module, given=(q, k, v): module(*given)["y"],
+            "dense mask": lambda given=(q, k, v), seen=seen: F.scaled_dot_product_attention(*given, attn_mask=seen),
+        }
+        if device == "cuda":
+            ways |= others(name, q, k, v)
 
-        def ours(module=module, q=q, k=k, v=v) -> None:
-            module(q=q, k=k, v=v)["y"].sum().backward()
+        def both_ways(way: Callable[[], torch.Tensor]) -> Callable[[], None]:
+            return waiting(lambda: way().sum().backward(), device)
 
-        def dense(q=q, k=k, v=v, seen=seen) -> None:
-            F.scaled_dot_product_attention(q, k, v, attn_mask=seen).sum().backward()
-
-        sides = {"attndsl, compiled": ours, "dense mask": dense}
-        times = in_turn({n: waiting(run, device) for n, run in sides.items()}, scale.rounds, warm=3)
+        times = in_turn({n: both_ways(way) for n, way in ways.items()}, scale.rounds, warm=3)
         table(f"attention, {name}, {length} positions", times, "dense mask")
+
+
+def others(name: str, *given: torch.Tensor) -> dict[str, Callable[[], torch.Tensor]]:
+    """FlexAttention by hand, and torch's kernels of their own for what is causal and nothing else."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    length, flex = given[0].shape[2], torch.compile(flex_attention)
+    blocks = create_block_mask(RULES[name], None, None, length, length, device="cuda")
+    ways: dict[str, Callable[[], torch.Tensor]] = {"FlexAttention by hand": lambda: flex(*given, block_mask=blocks)}
+
+    def by(kernel: SDPBackend) -> Callable[[], torch.Tensor]:
+        def attend() -> torch.Tensor:
+            with sdpa_kernel([kernel]):
+                return F.scaled_dot_product_attention(*given, is_causal=True)
+
+        return attend
+
+    if name == "causal":
+        kernels = (SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION)
+        ways |= {f"torch, {kernel.name.lower()}": by(kernel) for kernel in kernels}
+    return ways
 
 
 def main() -> None:
