@@ -5,6 +5,8 @@ some 150 classes that is a third of what `attndsl check` would take. Here a clas
 shared, and the one that is worth compiling, `__init__`, is compiled when the first instance is made. What is made is a
 dataclass to everybody (`dataclasses.fields`, `replace` and `is_dataclass` know it), and to the type checker it is one
 of the standard library's. Options that nobody here uses are not there.
+
+Where a class says that all below it are frozen, with slots (`Frozen`), none of them need say so again.
 """
 
 from __future__ import annotations
@@ -16,6 +18,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dataclasses import MISSING, Field, dataclass, field, fields, replace
     from dataclasses import is_dataclass as is_record
+    from typing import ClassVar, dataclass_transform
+
+    @dataclass_transform(frozen_default=True, field_specifiers=(field,))
+    class Frozen:
+        """What extends it, directly or not, is a frozen record with slots; records of one kind are compared by what
+        they hold, unless the first class of the kind says `eq=False`."""
+
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+        def __init_subclass__(cls, *, eq: bool = True) -> None: ...
 else:
     MISSING = object()
 
@@ -84,6 +96,20 @@ else:
         cls.__dataclass_fields__ = _Standard("__dataclass_fields__")
         cls.__dataclass_params__ = _Standard("__dataclass_params__")
         return cls
+
+    class _FrozenClass(type):
+        def __new__(kind, name, bases, namespace, **options):
+            known = bool(bases) and hasattr(bases[0], "__record_fields__")
+            if known and not namespace.get("__annotations__"):
+                namespace.setdefault("__slots__", ())  # all else is as in what it extends
+            made = super().__new__(kind, name, bases, namespace)
+            if "__slots__" in namespace:  # such a one, or what `_declare` has made of one
+                return made
+            eq = bases[0].__eq__ is not object.__eq__ if known else options.get("eq", True)
+            return _declare(made, True, True, eq)
+
+    class Frozen(metaclass=_FrozenClass):
+        __slots__ = ()
 
     def _own_fields(cls):
         own = {}
@@ -222,4 +248,4 @@ else:
             return getattr(made, self.name)
 
 
-__all__: list[Any] = ["MISSING", "Field", "dataclass", "field", "fields", "is_record", "replace"]
+__all__: list[Any] = ["MISSING", "Field", "Frozen", "dataclass", "field", "fields", "is_record", "replace"]

@@ -137,7 +137,7 @@ class _Reading:
                 inside.computes[f"gives {self.operand(value, inside)}"] += 1
 
     def operation(self, op: Op) -> Operation:
-        told = {it.name: getattr(op, it.name) for it in fields(op) if it.name not in _ADDRESSES}  # type: ignore[arg-type]
+        told = {it.name: getattr(op, it.name) for it in fields(op) if it.name not in _ADDRESSES}
         return Operation(op.name, tuple((name, self.say(attribute_text(value))) for name, value in told.items()))
 
     def body_of(self, node: Node) -> str:

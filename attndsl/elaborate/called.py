@@ -111,18 +111,13 @@ class CallRule:
 def rule_for(op: type[Op]) -> CallRule:
     """How `op` is called."""
     operands = len([name for name in op.operands if not name.endswith("?")])
-    return CallRule(partial(_build, op), (operands, operands), tuple(f.name for f in attributes_of(op)), summary(op))
+    return CallRule(partial(_build, op), (operands, operands), tuple(f.name for f in fields(op)), summary(op))
 
 
 def summary(op: type[Op]) -> str:
     """The first sentence of an op's documentation, as it stands in a table."""
     first = " ".join((op.__doc__ or "").split()).partition(". ")[0].rstrip(".")
     return first[:1].lower() + first[1:]
-
-
-def attributes_of(op: type[Op]) -> tuple[Field[Any], ...]:
-    """The attributes that a call gives, in order; each is of a type in `READERS`."""
-    return fields(op)  # type: ignore[arg-type]
 
 
 def _build(op: type[Op], g: PrimitiveCall) -> CompileTimeValue:
@@ -138,7 +133,7 @@ def _build(op: type[Op], g: PrimitiveCall) -> CompileTimeValue:
         g.frame.elaborator.budget.spend_on_sizes(g.frame.at(g.span), *g.positional)
         return operate(g.name, g.span, *g.positional)
     types = tuple(map(g.type, range(len(g.positional))))
-    attributes = {f.name: READERS[str(f.type)](g, f, types) for f in attributes_of(op) if _is_given(g, f)}
+    attributes = {f.name: READERS[str(f.type)](g, f, types) for f in fields(op) if _is_given(g, f)}
     made = op(**attributes)
     for axis in made.goes_over if made.needs_elements else ():
         note = f"`{g.name}` over `{axis.name}` has no value where there are no elements"

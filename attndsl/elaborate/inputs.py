@@ -287,7 +287,7 @@ def _sources(inputs: Sequence[InputInfo], sizes: Collection[str]) -> dict[str, f
 def _new_symbols(node: Node) -> set[str]:
     """The sizes that a node mentions and none of its operands has."""
     had = {symbol for value in node.inputs for axis in value.type.axes for symbol in axis.size.symbols}
-    made = (getattr(node.op, field.name) for field in fields(node.op))  # type: ignore[arg-type]
+    made = (getattr(node.op, field.name) for field in fields(node.op))
     return {symbol for attribute in made for size in _sizes(attribute) for symbol in size.symbols} - had
 
 

@@ -54,7 +54,7 @@ class _Flow:
             self.node(node, body, case)
 
     def node(self, node: Node, body: int | None, case: int) -> None:
-        shown = {each.name: attribute_text(getattr(node.op, each.name)) for each in fields(node.op)}  # type: ignore[arg-type]
+        shown = {each.name: attribute_text(getattr(node.op, each.name)) for each in fields(node.op)}
         line = node.at.line if node.at is not None else None
         number = self.add(node.op.name, body, case, attributes=shown, layer=node.scope, line=line)
         for operand, value in enumerate(node.inputs):

@@ -58,7 +58,6 @@ class Initializer:
         return f"{self.kind}({', '.join(inside)})" if inside else self.kind
 
 
-@dataclass(frozen=True, slots=True)
 class Draw(Op):
     """The whole of `type`, drawn; its operands are the arguments that `DRAWS` has for `kind`. The first `stacked` axes
     count several parameters, each of which is drawn as if it were alone."""
@@ -74,7 +73,6 @@ class Draw(Op):
         return self.type
 
 
-@dataclass(frozen=True, slots=True)
 class LoopIndex(Op):
     """The index of one of the loops around a parameter, counted from outside."""
 

@@ -324,7 +324,7 @@ class _Reader(Cursor):
             raise self.refusal(f"there is no op `{name}`")
         inputs: list[T] = []
         attributes: dict[str, object] = {}
-        kinds = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
+        kinds = {f.name: str(f.type) for f in fields(kind)}
 
         def item() -> None:
             self.skip()

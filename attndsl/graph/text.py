@@ -49,7 +49,7 @@ def to_text(graph: Graph) -> str:
 
 def op_text(op: Op, operands: Iterable[str] = ()) -> str:
     """`dot(%1, %2, over=[head])`."""
-    attributes = [f"{f.name}={attribute_text(getattr(op, f.name))}" for f in fields(op)]  # type: ignore[arg-type]
+    attributes = [f"{f.name}={attribute_text(getattr(op, f.name))}" for f in fields(op)]
     return f"{op.name}({', '.join([*operands, *attributes])})"
 
 

@@ -149,9 +149,9 @@ class _Spreading:
         if any(map(self._is_divided_otherwise, (*node.inputs, *node.outputs))):
             return False
         given = [self.spread.get(value, self.instead.get(value, value)) for value in node.inputs]
-        tuples = {f.name: value for f in fields(op) if isinstance(value := getattr(op, f.name), tuple)}  # type: ignore[arg-type]
+        tuples = {f.name: value for f in fields(op) if isinstance(value := getattr(op, f.name), tuple)}
         changes = {name: self._with_parts(value) for name, value in tuples.items() if self.axis in value}
-        self.spread[node.output] = self.builder.emit(replace(op, **changes) if changes else op, *given)  # type: ignore[type-var]
+        self.spread[node.output] = self.builder.emit(replace(op, **changes) if changes else op, *given)
         return True
 
     def _is_divided_otherwise(self, value: Value) -> bool:

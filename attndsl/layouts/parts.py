@@ -56,7 +56,7 @@ def localized(op: Op, parts: Mapping[Axis, Axis]) -> Op:
     """The op with parts in the place of axes."""
     if not parts:
         return op
-    changes = {f.name: _with_parts(getattr(op, f.name), parts) for f in fields(op)}  # type: ignore[arg-type]
+    changes = {f.name: _with_parts(getattr(op, f.name), parts) for f in fields(op)}
     return type(op)(**changes) if changes else op
 
 

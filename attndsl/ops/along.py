@@ -5,12 +5,10 @@ from __future__ import annotations
 from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.base import OUTPUT, Call, Single
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, INT, Axis, Type
 
 
-@dataclass(frozen=True, slots=True)
 class Along(Single):
     """Works along the axis `over` of one operand, and keeps it."""
 
@@ -36,7 +34,6 @@ class Along(Single):
 class CumSum(Along):
     """The running sum along `over`, each element included; bools count."""
 
-    __slots__ = ()
     name = "cumsum"
     linear = ((0,),)
     keeps = ()
@@ -52,7 +49,6 @@ class CumSum(Along):
 class CumProd(Along):
     """The running product along `over`, each element included; bools count as 0 and 1."""
 
-    __slots__ = ()
     name = "cumprod"
     keeps = (0, OUTPUT)
 
@@ -72,7 +68,6 @@ class CumProd(Along):
         return np.moveaxis(result, 0, at)
 
 
-@dataclass(frozen=True, slots=True)
 class ArgSort(Along):
     """The places of the elements along `over` in ascending order, or in descending order if `descending`; of equal ones
     the lowest comes first. NaN counts as larger than every number."""

@@ -13,12 +13,10 @@ from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, collect, spread
 from attndsl.ops.base import OUTPUT, Call, Mismatch, Op, the_others
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, Type, widest
 
 
-@dataclass(frozen=True, slots=True)
 class Binary(Op):
     """A function of two operands, aligned by axis. A subclass says its `value`, or by `ufunc` which of NumPy's
     functions that is, and the gradients for both sides where it has any; these see the operands spread for broadcasting
@@ -77,7 +75,6 @@ class Binary(Op):
 class Add(Binary):
     """left + right"""
 
-    __slots__ = ()
     name = "add"
     hands_on = True
     linear = ((0, 1),)
@@ -100,7 +97,6 @@ class Add(Binary):
 class Sub(Binary):
     """left - right"""
 
-    __slots__ = ()
     name = "sub"
     linear = ((0, 1),)
     symbol = "-"
@@ -120,7 +116,6 @@ class Sub(Binary):
 class Mul(Binary):
     """left * right; bools count as 0 and 1."""
 
-    __slots__ = ()
     name = "mul"
     linear = ((0,), (1,))
     symbol = "*"
@@ -151,7 +146,6 @@ class Mul(Binary):
 class Div(Binary):
     """left / right, always a float."""
 
-    __slots__ = ()
     name = "div"
     linear = ((0,),)
     symbol = "/"
@@ -176,7 +170,6 @@ class Div(Binary):
 class FloorDiv(Binary):
     """The largest whole number not above left / right."""
 
-    __slots__ = ()
     name = "floor_div"
     symbol = "//"
     fails = True
@@ -190,7 +183,6 @@ class FloorDiv(Binary):
 class Mod(Binary):
     """left - right * floor(left / right): the remainder with the divisor's sign."""
 
-    __slots__ = ()
     name = "mod"
     symbol = "%"
     fails = True
@@ -212,7 +204,6 @@ class Mod(Binary):
 class Pow(Binary):
     """left ^ right. Two ints give an int, and the exponent may not be negative then."""
 
-    __slots__ = ()
     name = "pow"
     symbol = "^"
     fails = True
@@ -245,7 +236,6 @@ class Extreme(Binary):
     """The larger or smaller of two numbers; where they are equal, each gets half of the gradient. NaN with anything is
     NaN, and each gets all of it."""
 
-    __slots__ = ()
     called = True
     associative = True
     keeps = (0, 1)
@@ -265,7 +255,6 @@ class Maximum(Extreme):
     """The larger of the two; where they are equal, each gets half of the gradient. NaN with anything is NaN, and each
     gets all of it."""
 
-    __slots__ = ()
     name = "maximum"
     ufunc = "maximum"
 
@@ -274,7 +263,6 @@ class Minimum(Extreme):
     """The smaller of the two; where they are equal, each gets half of the gradient. NaN with anything is NaN, and each
     gets all of it."""
 
-    __slots__ = ()
     name = "minimum"
     ufunc = "minimum"
 
@@ -299,7 +287,6 @@ def _power(base: Array, exponent: float) -> Array:
     return np.where(base > 0, found, 1 / np.sqrt(base)) if exponent == -0.5 else found  # what is not above 0 as `rsqrt`
 
 
-@dataclass(frozen=True, slots=True)
 class Where(Op):
     """`left` where the condition holds, else `right`; both numbers or both bools. All three align."""
 

@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from attndsl.lazy import Array
-from attndsl.records import dataclass, field, fields
+from attndsl.records import Frozen, dataclass, field, fields
 from attndsl.sizes import Size
 from attndsl.types import BOOL, INT, Axis, Type
 
@@ -115,10 +115,8 @@ def the_others(needed: tuple[bool, ...]) -> tuple[int, ...]:
     return tuple(i for i in range(len(needed)) if any(wanted for j, wanted in enumerate(needed) if j != i))
 
 
-class Op:
-    """A primitive. Subclasses are frozen, slotted dataclasses."""
-
-    __slots__ = ()
+class Op(Frozen):
+    """A primitive: its fields are its attributes."""
 
     name: ClassVar[str]
     operands: ClassVar[tuple[str, ...]]  # the names of the operands, for messages and docs; `?` ends an optional one's
@@ -173,7 +171,7 @@ class Op:
     def works_along(self) -> tuple[Axis, ...]:
         """The axes whose places are not alike to it: along any other one, a part of the result needs that part of the
         operands that have it. They are those that its attributes name, but where these only say an order."""
-        return tuple(_axes(getattr(self, attribute.name) for attribute in fields(self)))  # type: ignore[arg-type]
+        return tuple(_axes(getattr(self, attribute.name) for attribute in fields(self)))
 
     @property
     def corresponding(self) -> tuple[tuple[Axis, Axis], ...]:
@@ -249,7 +247,6 @@ def _axes(attributes: Iterable[object]) -> Iterator[Axis]:
 class Single(Op):
     """An op of one operand. A subclass says its `forward`, and its `backward` where it is differentiable."""
 
-    __slots__ = ()
     operands = ("x",)
 
     def forward(self, call: Call, x: Array) -> Array:

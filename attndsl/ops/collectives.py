@@ -16,7 +16,6 @@ from typing import Protocol
 from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.base import Call, Mismatch, Op, Single
-from attndsl.records import dataclass
 from attndsl.types import INT, Axis, Type
 
 
@@ -32,7 +31,6 @@ class Communicator(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class Collective(Single):
     """Done together by the `size` devices along the mesh dimension `on`, which all reach it."""
 
@@ -84,7 +82,6 @@ def place_along(call: Call, on: str) -> int:
     return call.communicator.rank(on) if call.communicator is not None else 0
 
 
-@dataclass(frozen=True, slots=True)
 class AllReduce(Collective):
     """The sum of what the devices have (or, by `kind`, the largest or smallest at each place), whole on each of
     them. Of a sum each summand gets the gradient as it is; the others have none."""
@@ -114,7 +111,6 @@ class AllReduce(Collective):
         return upstream
 
 
-@dataclass(frozen=True, slots=True)
 class Vary(Collective):
     """x, the same on all devices, for computations that differ between them: the gradients that these send back are
     added up."""
@@ -132,7 +128,6 @@ class Vary(Collective):
         return self.total(call, upstream)
 
 
-@dataclass(frozen=True, slots=True)
 class AllGather(Collective):
     """The parts of all devices one behind the other: `local` becomes `whole`. Each device gets the gradient of its own
     part. Where they use the result differently (`varying`, a `Vary` that follows), the gradients are added up before
@@ -157,7 +152,6 @@ class AllGather(Collective):
         return self.own(call, upstream, call.output.index(self.whole))
 
 
-@dataclass(frozen=True, slots=True)
 class ReduceScatter(Collective):
     """The sum of what the devices have, of which each keeps its part: `whole` becomes `local`. The gradients of the
     parts are gathered."""
@@ -178,7 +172,6 @@ class ReduceScatter(Collective):
         return self.joined(call, upstream, call.output.index(self.local))
 
 
-@dataclass(frozen=True, slots=True)
 class Shard(Collective):
     """Each device's part of what all have: `whole` becomes `local`. Nothing is sent but the gradients, which are
     gathered."""
@@ -198,7 +191,6 @@ class Shard(Collective):
         return self.joined(call, upstream, call.output.index(self.local))
 
 
-@dataclass(frozen=True, slots=True)
 class AllToAll(Collective):
     """Cut along one axis instead of another: each device sends every other one what that has of its part. `local`
     becomes `whole`, and `divided` becomes `share`. The gradients go the other way."""
@@ -222,7 +214,6 @@ class AllToAll(Collective):
         return self.own(call, joined, call.output.index(self.whole))
 
 
-@dataclass(frozen=True, slots=True)
 class Shift(Collective):
     """What the device before this one has of x; the first has that of the last. Layers in stages hand on so what they
     make (Huang et al., 2019, GPipe, arXiv 1811.06965; Xu et al., 2021, GSPMD, arXiv 2105.04663, section 3.3). The
@@ -241,7 +232,6 @@ class Shift(Collective):
         return self.exchange(call, upstream)[(place_along(call, self.on) + 1) % self.size].copy()
 
 
-@dataclass(frozen=True, slots=True)
 class Rank(Op):
     """The place of this device along the mesh dimension `on`, an int."""
 

@@ -11,7 +11,6 @@ from attndsl.types import BOOL, Type
 class Relation(Binary):
     """A comparison of two numbers."""
 
-    __slots__ = ()
     differentiable = False
     noun = "mask"
 
@@ -23,7 +22,6 @@ class Relation(Binary):
 class Equality(Relation):
     """A comparison of two numbers or of two bools."""
 
-    __slots__ = ()
     commutative = True
 
     def result(self, left: Type, right: Type) -> str:
@@ -35,7 +33,6 @@ class Equality(Relation):
 class Eq(Equality):
     """left == right"""
 
-    __slots__ = ()
     name = "eq"
     symbol = "=="
     ufunc = "equal"
@@ -44,7 +41,6 @@ class Eq(Equality):
 class Ne(Equality):
     """left != right"""
 
-    __slots__ = ()
     name = "ne"
     symbol = "!="
     ufunc = "not_equal"
@@ -53,7 +49,6 @@ class Ne(Equality):
 class Lt(Relation):
     """left < right"""
 
-    __slots__ = ()
     name = "lt"
     symbol = "<"
     ufunc = "less"
@@ -65,7 +60,6 @@ class Lt(Relation):
 class Le(Relation):
     """left <= right"""
 
-    __slots__ = ()
     name = "le"
     symbol = "<="
     ufunc = "less_equal"
@@ -77,7 +71,6 @@ class Le(Relation):
 class Gt(Relation):
     """left > right"""
 
-    __slots__ = ()
     name = "gt"
     symbol = ">"
     ufunc = "greater"
@@ -89,7 +82,6 @@ class Gt(Relation):
 class Ge(Relation):
     """left >= right"""
 
-    __slots__ = ()
     name = "ge"
     symbol = ">="
     ufunc = "greater_equal"
@@ -101,7 +93,6 @@ class Ge(Relation):
 class Logical(Binary):
     """A function of two bools."""
 
-    __slots__ = ()
     noun = "mask"
     commutative = True
     differentiable = False
@@ -115,7 +106,6 @@ class Logical(Binary):
 class And(Logical):
     """True where both are."""
 
-    __slots__ = ()
     name = "and"
     symbol = "and"
     ufunc = "logical_and"
@@ -126,7 +116,6 @@ class And(Logical):
 class Or(Logical):
     """True where at least one is."""
 
-    __slots__ = ()
     name = "or"
     symbol = "or"
     ufunc = "logical_or"

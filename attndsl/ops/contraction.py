@@ -6,12 +6,10 @@ from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, contract, places
 from attndsl.ops.base import OUTPUT, Call, Mismatch, Op, the_others
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import Axis, Type
 
 
-@dataclass(frozen=True, slots=True)
 class Dot(Op):
     """The sum over the axes `over` of left * right. Other axes that both have stay, the rest pair up. The result has
     left's axes in left's order, then those that only right has in right's order."""
@@ -54,7 +52,6 @@ class Dot(Op):
         return output.elements * rules.product(self.over) * 2 if output.is_float else Size.of(0)
 
 
-@dataclass(frozen=True, slots=True)
 class SolveTriangular(Op):
     """The x along `over` with x[i] = right[i] - the sum over j < i of left[i, j] * x[j], where j goes along left's axis
     `earlier`: what the lower triangular matrix with ones on its diagonal, and left below it, takes to right. Left's

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from attndsl.addresses import Indices, label_of
 from attndsl.lazy import Array, np
 from attndsl.ops.base import Call, Mismatch, Op
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import INT, Axis, Type
 
@@ -21,7 +20,6 @@ class OneOf(Op):
     """One of two operands of one type, by what is known before anything runs: only the one that is taken is computed,
     and the gradient flows to it alone."""
 
-    __slots__ = ()
     view = True
     keeps = ()
     role = "none"
@@ -46,7 +44,6 @@ class OneOf(Op):
         return tuple(found if call.needs(i) else None for i, found in enumerate(each))
 
 
-@dataclass(frozen=True, slots=True)
 class Given(OneOf):
     """An input of the model where the call gave it, else its default. The first operand is the input itself."""
 
@@ -57,7 +54,6 @@ class Given(OneOf):
         return 0 if given else 1
 
 
-@dataclass(frozen=True, slots=True)
 class InTraining(OneOf):
     """The first operand in the steps of a training, else the second: `a if training else b`."""
 
@@ -88,7 +84,6 @@ def stacked_types(emitted: Sequence[Type], over: Sequence[Axis]) -> tuple[Type, 
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
 class Repeat(Op):
     """A body applied `count` times. Iteration i runs region `cases[i]` (region 0 where there are no cases). `path` is
     the loop's address: what is declared in it has an address that begins with `path.*`.
@@ -125,7 +120,6 @@ class Repeat(Op):
         return _outputs(f"repeat {self.label}", self.carried, self.stacked, inputs, bodies)
 
 
-@dataclass(frozen=True, slots=True)
 class Scan(Op):
     """A body applied at every place of an axis, the first place first (the last if `reverse`). `path`, the region and
     the outputs are as with `Repeat`; parameters inside are shared by all steps, and their addresses have no `*` for

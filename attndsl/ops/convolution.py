@@ -14,7 +14,6 @@ from attndsl.ops.fused import Emitter, Fused
 from attndsl.ops.generators import Range, SizeOf
 from attndsl.ops.movement import Broadcast
 from attndsl.ops.pieces import ScatterAdd, Slice, Windows
-from attndsl.records import dataclass
 from attndsl.types import Axis, Type
 
 V = TypeVar("V")
@@ -24,7 +23,6 @@ class Sliding(Fused):
     """What both have in common: `windows` slide along axes of the longer side, one after the other; `channels` are
     summed over besides. Axes that x and the kernel share and that stay are groups, each with a kernel of its own."""
 
-    __slots__ = ()
     operands = ("x", "kernel")
     contracts = True
     windows: tuple[Windows, ...]
@@ -42,7 +40,6 @@ class Sliding(Fused):
         return the_others(needed)
 
 
-@dataclass(frozen=True, slots=True)
 class Convolution(Sliding):
     """dot(windows of x, kernel, over=[offsets in the windows, channels]), without the windows in memory: y[u, o] is the
     sum of x[u * stride + r * dilation - before, i] * kernel[r, i, o] over r and i (LeCun et al., 1989)."""
@@ -63,7 +60,6 @@ class Convolution(Sliding):
         return builder.emit(Dot((*self.offsets, *self.channels)), x, kernel)
 
 
-@dataclass(frozen=True, slots=True)
 class TransposedConvolution(Sliding):
     """The transpose of a convolution as a linear map (Zeiler et al., 2010; Dumoulin and Visin, 2016, section 4): every
     element of x gives its products with the kernel to the window around its place in the result, and what overlaps is

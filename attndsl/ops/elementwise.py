@@ -9,12 +9,10 @@ from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float
 from attndsl.ops.base import OUTPUT, Call, Mismatch, Single
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import DTYPES, FLOATS, Type
 
 
-@dataclass(frozen=True, slots=True)
 class Unary(Single):
     """A function of one operand, the same at every place. A subclass says its `value`, or by `ufunc` which of NumPy's
     functions that is, and its `slope` where it has one that is not zero."""
@@ -46,7 +44,6 @@ class Unary(Single):
 class FloatFunction(Unary):
     """A function of floats (an int operand is taken as float)."""
 
-    __slots__ = ()
     called = True
 
     def infer(self, x: Type) -> Type:
@@ -60,7 +57,6 @@ class FloatFunction(Unary):
 class Exp(FloatFunction):
     """e ^ x"""
 
-    __slots__ = ()
     name = "exp"
     ufunc = "exp"
     keeps = (OUTPUT,)
@@ -73,7 +69,6 @@ class Exp(FloatFunction):
 class Log(FloatFunction):
     """The natural logarithm."""
 
-    __slots__ = ()
     name = "log"
     ufunc = "log"
     keeps = (0,)
@@ -85,7 +80,6 @@ class Log(FloatFunction):
 class Sqrt(FloatFunction):
     """The square root."""
 
-    __slots__ = ()
     name = "sqrt"
     ufunc = "sqrt"
     keeps = (OUTPUT,)
@@ -97,7 +91,6 @@ class Sqrt(FloatFunction):
 class Rsqrt(FloatFunction):
     """One over the square root."""
 
-    __slots__ = ()
     name = "rsqrt"
     keeps = (OUTPUT,)
 
@@ -111,7 +104,6 @@ class Rsqrt(FloatFunction):
 class Tanh(FloatFunction):
     """The hyperbolic tangent."""
 
-    __slots__ = ()
     name = "tanh"
     ufunc = "tanh"
     keeps = (OUTPUT,)
@@ -124,7 +116,6 @@ class Tanh(FloatFunction):
 class Erf(FloatFunction):
     """The error function, 2/sqrt(pi) * integral of e^(-t^2) from 0 to x."""
 
-    __slots__ = ()
     name = "erf"
     keeps = (0,)
     role = "activation"
@@ -142,7 +133,6 @@ class Erf(FloatFunction):
 class Sigmoid(FloatFunction):
     """1 / (1 + e^-x)"""
 
-    __slots__ = ()
     name = "sigmoid"
     keeps = (OUTPUT,)
     role = "activation"
@@ -160,7 +150,6 @@ class Sigmoid(FloatFunction):
 class Sin(FloatFunction):
     """The sine of an angle in radians."""
 
-    __slots__ = ()
     name = "sin"
     ufunc = "sin"
     keeps = (0,)
@@ -173,7 +162,6 @@ class Sin(FloatFunction):
 class Cos(FloatFunction):
     """The cosine of an angle in radians."""
 
-    __slots__ = ()
     name = "cos"
     ufunc = "cos"
     keeps = (0,)
@@ -186,7 +174,6 @@ class Cos(FloatFunction):
 class Floor(FloatFunction):
     """The largest whole number that is not above x, as a float."""
 
-    __slots__ = ()
     name = "floor"
     ufunc = "floor"
     differentiable = False
@@ -195,7 +182,6 @@ class Floor(FloatFunction):
 class Ceil(FloatFunction):
     """The smallest whole number that is not below x, as a float."""
 
-    __slots__ = ()
     name = "ceil"
     ufunc = "ceil"
     differentiable = False
@@ -204,7 +190,6 @@ class Ceil(FloatFunction):
 class Round(FloatFunction):
     """The nearest whole number, as a float; halves go to the even one."""
 
-    __slots__ = ()
     name = "round"
     ufunc = "rint"
     differentiable = False
@@ -212,8 +197,6 @@ class Round(FloatFunction):
 
 class NumberFunction(Unary):
     """A function of numbers that keeps their dtype."""
-
-    __slots__ = ()
 
     def infer(self, x: Type) -> Type:
         rules.number(x, 0, self.name)
@@ -223,7 +206,6 @@ class NumberFunction(Unary):
 class Neg(NumberFunction):
     """-x"""
 
-    __slots__ = ()
     name = "neg"
     linear = ((0,),)
     ufunc = "negative"
@@ -236,7 +218,6 @@ class Neg(NumberFunction):
 class Abs(NumberFunction):
     """|x|. At 0 and NaN its gradient is 0."""
 
-    __slots__ = ()
     name = "abs"
     ufunc = "abs"
     called = True
@@ -250,7 +231,6 @@ class Abs(NumberFunction):
 class Sign(NumberFunction):
     """-1, 0 or 1, in x's dtype; 0 for NaN."""
 
-    __slots__ = ()
     name = "sign"
     called = True
     differentiable = False
@@ -262,7 +242,6 @@ class Sign(NumberFunction):
 class Not(Unary):
     """True where x is False."""
 
-    __slots__ = ()
     name = "not"
     ufunc = "logical_not"
     noun = "mask"
@@ -273,7 +252,6 @@ class Not(Unary):
         return x
 
 
-@dataclass(frozen=True, slots=True)
 class Cast(Single):
     """x in another dtype: floats to int towards zero, numbers to bool by `x != 0`, bools to 0 and 1."""
 
@@ -302,7 +280,6 @@ class Cast(Single):
 class StopGradient(Unary):
     """x, as a constant to whatever is differentiated."""
 
-    __slots__ = ()
     name = "stop_gradient"
     called = True
     view = True

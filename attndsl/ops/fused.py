@@ -35,8 +35,6 @@ class Fused(Op):
     """An operator with a decomposition into primitives, which says what it means and how its gradient flows. So what is
     not finite is the same with it and without."""
 
-    __slots__ = ()
-
     def expand(self, builder: Emitter[V], *values: V) -> V:
         """The same result, from primitives that `builder` applies."""
         raise NotImplementedError(type(self).__name__)
@@ -187,7 +185,6 @@ class MaskFacts:
         return self.before + 1
 
 
-@dataclass(frozen=True, slots=True)
 class Attention(Fused):
     """dot(dropout(softmax(score, over=over, where=where, sink=sink)), v, over=over), where the score is
     dot(q, k, over=contract) * scale + bias (Vaswani et al., 2017, equation 1) or, with a soft cap, cap * tanh(dot(q, k,
@@ -292,7 +289,6 @@ def _normalised_type(op: Op, over: tuple[Axis, ...], x: Type, *affine: Type) -> 
     return x.floating()
 
 
-@dataclass(frozen=True, slots=True)
 class LayerNorm(Fused):
     """(x - mean) / sqrt(variance + eps), the variance being the mean squared deviation; then times scale, plus shift
     (Ba, Kiros and Hinton, 2016). `scale` is an operand if `scaled`, `shift` if `shifted`."""
@@ -327,7 +323,6 @@ def _divided_by_root(builder: Emitter[V], x: V, square: V, eps: float) -> V:
     return builder.emit(Mul(), x, builder.emit(Rsqrt(), safe))
 
 
-@dataclass(frozen=True, slots=True)
 class RMSNorm(Fused):
     """x / sqrt(mean(x ^ 2) + eps), then times scale (Zhang and Sennrich, 2019). `scale` is an operand if `scaled`."""
 
@@ -351,7 +346,6 @@ class RMSNorm(Fused):
         return builder.emit(Mul(), y, affine[0]) if self.scaled else y
 
 
-@dataclass(frozen=True, slots=True)
 class Gelu(Fused):
     """x times the normal distribution function at x (Hendrycks and Gimpel, 2016); with `approximate`, their tanh form
     0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))."""
@@ -383,7 +377,6 @@ class Gelu(Fused):
         return builder.emit(Mul(), times(x, 0.5), share)
 
 
-@dataclass(frozen=True, slots=True)
 class Silu(Fused):
     """x * sigmoid(x) (Elfwing et al., 2017; also known as swish)."""
 

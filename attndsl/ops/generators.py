@@ -8,12 +8,10 @@ from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, generator
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.ops.pieces import in_range
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, FLOAT, INT, Axis, Type
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Constant(Op):
     """A scalar written in the program or computed from the hyperparameters. 1, 1.0 and true are different constants. A
     float beyond the range of the run's dtype is infinite there, as any result beyond it is."""
@@ -43,7 +41,6 @@ class Constant(Op):
             return np.asarray(self.value, call.dtype(call.output.dtype))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Element(Op):
     """The number at an index of a list that is written in the program, of booleans, of whole numbers or of floats.
     An index out of range is an error."""
@@ -77,7 +74,6 @@ class Element(Op):
         return found
 
 
-@dataclass(frozen=True, slots=True)
 class Range(Op):
     """0, 1, 2, … along an axis."""
 
@@ -94,7 +90,6 @@ class Range(Op):
         return np.arange(call.length(self.axis.size), dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True)
 class SizeOf(Op):
     """The value of a size, as an int."""
 
@@ -114,7 +109,6 @@ class SizeOf(Op):
             raise error("E0805", "an int is divided by zero") from None
 
 
-@dataclass(frozen=True, slots=True)
 class OneHot(Op):
     """1.0 at the index along the new last axis, else 0.0. An index out of range is an error."""
 
@@ -136,7 +130,6 @@ class OneHot(Op):
         return found
 
 
-@dataclass(frozen=True, slots=True)
 class Parameter(Op):
     """A parameter. Each `*` in the address is the index of a repeat around it, outermost first."""
 
@@ -151,7 +144,6 @@ class Parameter(Op):
         return self.type
 
 
-@dataclass(frozen=True, slots=True)
 class Uniform(Op):
     """Random numbers, uniform in [0, 1), drawn by (seed, step, site)."""
 
@@ -170,7 +162,6 @@ class Uniform(Op):
         return draw.random(call.shape(call.output), np.float32).astype(call.float_dtype, copy=False)
 
 
-@dataclass(frozen=True, slots=True)
 class Dropout(Op):
     """In training each element is kept with probability 1 - p and then divided by it, else 0 (Srivastava et al., 2014);
     outside training x itself. Where `p` is None, a second operand is the probability, a scalar; it gets no gradient,

@@ -9,7 +9,6 @@ from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import collect, places, spread
 from attndsl.ops.base import Call, Mismatch, Op, Single
-from attndsl.records import dataclass
 from attndsl.sizes import ONE, Size
 from attndsl.types import Axis, Type, widest
 
@@ -17,7 +16,6 @@ from attndsl.types import Axis, Type, widest
 class Moved(Single):
     """The elements of its operand, which the axes count in another way."""
 
-    __slots__ = ()
     linear = ((0,),)
     keeps = ()
     view = True
@@ -31,7 +29,6 @@ def _slowest(parts: tuple[Axis, ...]) -> tuple[Axis, ...]:
     return next(((part,) for part in parts if part.size != ONE), ())
 
 
-@dataclass(frozen=True, slots=True)
 class Rename(Moved):
     """The axis `old` goes by another name (and origin)."""
 
@@ -57,7 +54,6 @@ class Rename(Moved):
         return upstream
 
 
-@dataclass(frozen=True, slots=True)
 class Unflatten(Moved):
     """An axis is taken apart into `parts`, which stand in its place; the last part varies fastest."""
 
@@ -82,7 +78,6 @@ class Unflatten(Moved):
         return upstream.reshape(x.shape)
 
 
-@dataclass(frozen=True, slots=True)
 class Flatten(Moved):
     """The axes `parts` become one, in which the last part varies fastest. It stands where the first of them stood; they
     need not be neighbours."""
@@ -120,7 +115,6 @@ class Flatten(Moved):
         return upstream.reshape(shape).transpose(np.argsort(order))
 
 
-@dataclass(frozen=True, slots=True)
 class Transpose(Moved):
     """The same axes in another order."""
 
@@ -142,7 +136,6 @@ class Transpose(Moved):
         return upstream.transpose(places(self.axes, call.inputs[0].axes))
 
 
-@dataclass(frozen=True, slots=True)
 class Broadcast(Moved):
     """x repeated along the axes that it lacks, in the given order."""
 
@@ -161,7 +154,6 @@ class Broadcast(Moved):
         return collect(upstream, self.axes, call.inputs[0].axes)
 
 
-@dataclass(frozen=True, slots=True)
 class Concat(Op):
     """The operands one behind the other: operand i along `axes[i]`, joined as `target`. Their other axes are the same
     ones; the layout is the first operand's."""
@@ -226,7 +218,6 @@ class Concat(Op):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class Flip(Single):
     """The elements along `over` in reverse."""
 

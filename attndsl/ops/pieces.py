@@ -7,7 +7,6 @@ from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import places, scatter_add
 from attndsl.ops.base import Call, Mismatch, Op, Single
-from attndsl.records import dataclass
 from attndsl.sizes import ONE, ZERO, Size
 from attndsl.types import INT, Axis, Type
 
@@ -15,7 +14,6 @@ from attndsl.types import INT, Axis, Type
 class Picked(Single):
     """What stands in one place of its operand."""
 
-    __slots__ = ()
     linear = ((0,),)
     keeps = ()
     view = True
@@ -33,7 +31,6 @@ class Picked(Single):
         return result
 
 
-@dataclass(frozen=True, slots=True)
 class Slice(Picked):
     """The elements from `start` on along `axis`, as many as `target` is long."""
 
@@ -63,7 +60,6 @@ class Slice(Picked):
         return (*[slice(None)] * call.inputs[0].index(self.axis), slice(start, start + length))
 
 
-@dataclass(frozen=True, slots=True)
 class Select(Picked):
     """The elements at place `at` along `axis`, which the result lacks."""
 
@@ -90,7 +86,6 @@ class Select(Picked):
         return (*[slice(None)] * call.inputs[0].index(self.axis), at)
 
 
-@dataclass(frozen=True, slots=True)
 class Take(Op):
     """The table's elements at `index` along `over`. Axes of the index that the rest of the table has too are aligned (a
     gather per place), the others are new and stand where `over` stood. An index that is negative or too large is an
@@ -159,7 +154,6 @@ class Take(Op):
         return (table.reshape([call.length(a.size) for a in axes]).transpose(places(axes, call.inputs[0].axes)), None)
 
 
-@dataclass(frozen=True, slots=True)
 class ScatterAdd(Op):
     """What stands along the axes `over` is added up at the places along `target` that `index` says, which all of `over`
     is made of; further axes of the index are aligned (a scatter per place). It is the transpose of `Take`. A place that
@@ -244,7 +238,6 @@ def in_range(index: Array, length: int, axis: Axis) -> None:
         raise error("E0801", f"the index {wrong} is out of range: {limit} has the elements 0 to {length - 1}")
 
 
-@dataclass(frozen=True, slots=True)
 class Windows(Single):
     """Windows along `axis`, padded with `before` and `after` zeros: element [p, o] of the result is
     x[p * stride + o * dilation - before]. `positions` and `offsets` stand in the axis's place."""
@@ -312,7 +305,6 @@ class Windows(Single):
         return padded[(*before, slice(pad[0], shape[at] - pad[1]))]
 
 
-@dataclass(frozen=True, slots=True)
 class Write(Op):
     """The memory with `values` at the places along `over` that `index` says; elsewhere it is as it was. Axes of the
     index that the memory has too are aligned (places for each row), the others are those of what is written. It gives

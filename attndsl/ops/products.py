@@ -19,7 +19,6 @@ from attndsl.ops.fused import Emitter, Fused, V
 from attndsl.ops.generators import Constant, SizeOf
 from attndsl.ops.pieces import Take, in_range
 from attndsl.ops.reductions import LogSoftmax, Mean, Sum
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import FLOAT, Axis, Type
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 _ROW = Axis("row", Size.symbol("row"))  # the axes of the index as one
 
 
-@dataclass(frozen=True, slots=True)
 class GroupedDot(Fused):
     """dot(x, take(table, index, over=group), over=over) for an index whose axes are all axes of x, and of nothing else
     in the table: the elements of x that go with one entry of the table are multiplied with it together, and nothing is
@@ -168,7 +166,6 @@ def matches(dot: Dot, x: Type, take: Op, table: Type, index: Type) -> str | None
     return None if own.axes else "what is taken is a vector: no matrix is shared by several rows"
 
 
-@dataclass(frozen=True, slots=True)
 class LinearCrossEntropy(Fused):
     """The cross entropy of classes whose logits are products with a matrix, added up over all rows (along the axes of
     `target`):

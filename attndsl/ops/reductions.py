@@ -9,14 +9,12 @@ from attndsl.lazy import Array, np
 from attndsl.ops import rules
 from attndsl.ops.arrays import as_float, collect, places, softmax, softmax_gradient, spread, sunk_gradient
 from attndsl.ops.base import OUTPUT, Call, Op, Single
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import BOOL, INT, Axis, Type, widest
 
 P = TypeVar("P")  # values of a graph, types, or arrays with theirs
 
 
-@dataclass(frozen=True, slots=True)
 class Reduction(Single):
     """Combines all elements along the axes `over`, which the result lacks."""
 
@@ -51,7 +49,6 @@ def not_empty(op: Op, call: Call, over: tuple[Axis, ...]) -> None:
 class Sum(Reduction):
     """The sum over axes; of bools, how many are True."""
 
-    __slots__ = ()
     name = "sum"
     combines = "sum"
     linear = ((0,),)
@@ -73,7 +70,6 @@ class Sum(Reduction):
 class Mean(Reduction):
     """The mean over axes, always a float; of bools, the share that is True."""
 
-    __slots__ = ()
     name = "mean"
     combines = "mean"
     linear = ((0,),)
@@ -95,7 +91,6 @@ class Mean(Reduction):
 class Max(Reduction):
     """The largest over axes; equal largest elements share the gradient evenly."""
 
-    __slots__ = ()
     name = "max"
     combines = "max"
     keeps = (0, OUTPUT)
@@ -113,7 +108,6 @@ class Max(Reduction):
 class Min(Reduction):
     """The smallest over axes; equal smallest elements share the gradient evenly."""
 
-    __slots__ = ()
     name = "min"
     combines = "min"
     keeps = (0, OUTPUT)
@@ -131,7 +125,6 @@ class Min(Reduction):
 class Prod(Reduction):
     """The product over axes; bools count as 0 and 1, and of nothing it is 1."""
 
-    __slots__ = ()
     name = "prod"
     keeps = (0,)
     noun = "product"
@@ -160,7 +153,6 @@ class Prod(Reduction):
 class Any(Reduction):
     """Whether at least one is True."""
 
-    __slots__ = ()
     name = "any"
     combines = "max"
     differentiable = False
@@ -176,7 +168,6 @@ class Any(Reduction):
 class All(Reduction):
     """Whether all are True."""
 
-    __slots__ = ()
     name = "all"
     combines = "min"
     differentiable = False
@@ -189,7 +180,6 @@ class All(Reduction):
         return np.asarray(x.all(self.places(call)))
 
 
-@dataclass(frozen=True, slots=True)
 class ArgMax(Single):
     """The index of the largest element along `over`; of equal ones the lowest."""
 
@@ -211,7 +201,6 @@ class ArgMax(Single):
         return found
 
 
-@dataclass(frozen=True, slots=True)
 class Softmax(Op):
     """e^x divided by its sum along `over`, as IEEE arithmetic gives e^(x - m) / sum of e^(x - m) with the largest x as
     m, so that large numbers do not overflow. With `sink` the last operand is one more number in each row's sum (and in
@@ -281,7 +270,6 @@ class Softmax(Op):
         return output.elements * 5
 
 
-@dataclass(frozen=True, slots=True)
 class LogSoftmax(Single):
     """The logarithm of the softmax along `over`. It is what IEEE arithmetic makes of (x - m) - log(sum of e^(x - m))
     with the largest x as m, so that no digits are lost however far from 0 a row lies. A row that holds NaN or +inf, or
@@ -313,7 +301,6 @@ class LogSoftmax(Single):
         return output.elements * 5
 
 
-@dataclass(frozen=True, slots=True)
 class LogSumExp(Single):
     """The logarithm of the sum of e^x along `over`. It is -inf where nothing is added (no elements, or all of them
     -inf), else as IEEE arithmetic gives it (+inf where +inf is added, NaN where NaN is). Its gradient is e^(x - y) at

@@ -12,10 +12,8 @@ from attndsl.passes.all_steps import AllSteps
 from attndsl.passes.base import PAST, Pass, PassReport, Refusal, Rewrite, rewritten
 from attndsl.passes.linear import moving
 from attndsl.passes.rewrite import NodePlace, Rewriter
-from attndsl.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
 class ComputeAhead(Pass):
     """Computes what steps have in common but for the place that they read, where there is a product in it, for all
     steps at once. A step takes its part of that."""

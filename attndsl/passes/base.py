@@ -8,7 +8,7 @@ from typing import ClassVar
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Node
 from attndsl.passes.rewrite import Rewriter
-from attndsl.records import dataclass
+from attndsl.records import Frozen, dataclass
 
 PAST, NEW_TOKENS = "past", "new"
 """Of a graph that reads texts on: the state that says how many tokens of each row have been read, and the input that
@@ -54,9 +54,8 @@ class PassReport:
         return sum(rewrite.count for rewrite in self.rewrites)
 
 
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """A rewriting of graphs. Subclasses are frozen dataclasses whose fields are the pass's options. `after` names the
+class Pass(Frozen):
+    """A rewriting of graphs, whose fields are the pass's options. `after` names the
     passes that must have run before; the pipeline checks it."""
 
     name: ClassVar[str] = ""

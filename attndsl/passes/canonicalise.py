@@ -34,7 +34,6 @@ from attndsl.ops import (
 from attndsl.passes.algebra import ONE, Algebra, same
 from attndsl.passes.rules import Match, Put, Rule, RulePass, simple
 from attndsl.passes.spelled_softmax import refuse_infinite_rows, softmax_written_out
-from attndsl.records import dataclass
 
 
 def _sigmoid(algebra: Algebra, node: Node) -> Put | None:
@@ -159,7 +158,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Canonicalise(RulePass):
     """`exp(x) / sum(exp(x))` is a softmax, `1 / (1 + exp(-x))` a sigmoid, `sum(x) / n` a mean, `1 / sqrt(v)` an rsqrt,
     `sum(a * b)` a dot where one is repeated for the other, `take(table, range(n), over=n)` the table; `a > b` is

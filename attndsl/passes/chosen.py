@@ -17,10 +17,9 @@ from attndsl.passes.incremental import derived
 from attndsl.passes.pipeline import RECOGNISED, optimize
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Found, apply, simple
-from attndsl.records import dataclass, replace
+from attndsl.records import replace
 
 
-@dataclass(frozen=True, slots=True)
 class TakeDefaults(Pass):
     """Every optional input of these names is left out: its default stands for it. The others are given."""
 

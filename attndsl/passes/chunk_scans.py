@@ -45,7 +45,6 @@ from attndsl.records import dataclass, field
 from attndsl.sizes import ONE
 
 
-@dataclass(frozen=True, slots=True)
 class ChunkScans(Pass):
     """Scans that are linear in what they carry become ones over chunks of their steps. One that reads a text on is left
     as it is: it is mostly given one step."""

@@ -8,12 +8,10 @@ from collections.abc import Hashable
 from attndsl.graph import Value
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import EditedBody, Rewriter
-from attndsl.records import dataclass
 
 Table = ChainMap[Hashable, Value]
 
 
-@dataclass(frozen=True, slots=True)
 class CommonSubexpressions(Pass):
     """Two nodes with the same op and operands are one; the operands of commutative ops count in any order. A body sees
     what the bodies around it computed before it. Every dropout has a site of its own, so two dropouts stay two."""

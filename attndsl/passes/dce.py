@@ -6,10 +6,9 @@ from attndsl.graph import Node
 from attndsl.ops import Repeat, Scan
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import NodePlace, Rewriter
-from attndsl.records import dataclass, replace
+from attndsl.records import replace
 
 
-@dataclass(frozen=True, slots=True)
 class DeadCode(Pass):
     """Drops nodes whose outputs nothing needs, and what a repeat or scan emits for nobody. The values that it carries
     stay if one of its outputs is needed."""

@@ -8,10 +8,8 @@ from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Found, apply, simple
-from attndsl.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
 class Decide(Pass):
     """Every choice by `training` becomes the operand that is taken; what only the other needs goes."""
 

@@ -7,7 +7,6 @@ from attndsl.ops import Fused
 from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, apply, simple
-from attndsl.records import dataclass
 
 
 def expanded(node: Node) -> Match:
@@ -17,7 +16,6 @@ def expanded(node: Node) -> Match:
     return Match(f"`{op.name}` becomes its parts", lambda out: op.expand(out, *node.inputs))
 
 
-@dataclass(frozen=True, slots=True)
 class Expand(Pass):
     """Every fused operator becomes its decomposition into primitives."""
 

@@ -39,7 +39,6 @@ from attndsl.ops import (
 )
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.rules import Found, Match, Put, Rule, RulePass, simple
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 
 Scalar = bool | int | float
@@ -233,7 +232,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class ConstantFolding(RulePass):
     """Computes what is known and drops what does nothing, until nothing more is found."""
 

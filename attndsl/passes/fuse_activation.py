@@ -110,7 +110,6 @@ def _match(algebra: Algebra, root: Node, x: Value, op: Op) -> Match:
     return Match(detail, lambda out: out.emit(op, x), nodes)
 
 
-@dataclass(frozen=True, slots=True)
 class FuseActivation(RulePass):
     """Groups that compute a GELU or a SiLU become one `gelu` or `silu`."""
 

@@ -279,7 +279,6 @@ def _renamed(out: Builder, value: Value, renames: Iterable[tuple[Axis, Axis]]) -
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class FuseAttention(RulePass):
     """Groups that compute softmax(q k) v, with mask, bias, scale and dropout, become one `attention`."""
 

@@ -294,7 +294,6 @@ def _window(
     return Windows(target, positions[0], offsets[0], stride, dilation)
 
 
-@dataclass(frozen=True, slots=True)
 class FuseConvolution(RulePass):
     """Products with windows become one `convolution`, products that overlap and are added one
     `transposed_convolution`."""

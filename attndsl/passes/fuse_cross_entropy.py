@@ -339,7 +339,6 @@ def _weighed(out: Builder, value: Value, weighting: _Weighting) -> Value:
     return value if weighting.number == 1.0 else out.emit(Mul(), value, out.emit(Constant(weighting.number)))
 
 
-@dataclass(frozen=True, slots=True)
 class FuseCrossEntropy(RulePass):
     """A cross entropy that is added up, of logits that are a product with a matrix, becomes one
     `linear_cross_entropy`."""

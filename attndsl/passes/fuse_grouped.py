@@ -123,7 +123,6 @@ def _ascends(algebra: Algebra, index: Value) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
 class FuseGrouped(RulePass):
     """A `dot` with what is taken from a table for each row becomes one `grouped_dot`, which copies no part of it."""
 

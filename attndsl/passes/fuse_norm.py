@@ -272,7 +272,6 @@ def _emitted(algebra: Algebra, out: Builder, terms: Polynomial) -> Value:
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class FuseNorm(RulePass):
     """Groups that compute a layer norm or an RMS norm become one `layer_norm` or `rms_norm`, scale and shift
     included."""

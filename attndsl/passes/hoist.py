@@ -6,10 +6,8 @@ from attndsl.graph import Node, Value
 from attndsl.ops import Op, Parameter, Repeat
 from attndsl.passes.base import Pass, PassReport, Rewrite, rewritten
 from attndsl.passes.rewrite import EditedBody, NodePlace, Rewriter
-from attndsl.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
 class Hoist(Pass):
     """Moves pure nodes whose operands come from outside the body in front of it: masks, tables of positions. Constants
     and parameters stay, unless what moves needs them (then they are made again outside); what is drawn anew at each

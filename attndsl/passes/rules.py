@@ -80,7 +80,6 @@ def simple(
     )
 
 
-@dataclass(frozen=True, slots=True)
 class RulePass(Pass):
     """A pass that is a table of rules, applied until none fits any more. `backward`: the last node first, so that of
     several groups that end in one another the largest is found; else the first node first, so that a rule sees what its

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from attndsl.diagnostics import Span
-from attndsl.records import dataclass, fields
+from attndsl.records import Frozen, fields
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tree:
+class Tree(Frozen, eq=False):
     span: Span
 
 
@@ -52,14 +51,12 @@ def walk(node: Tree, into: Callable[[Tree], bool] = lambda node: True) -> Iterat
 # ---------------------------------------------------------------- names, axes, types
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Identifier(Tree):
     """A name where it is written, so that a message can underline it alone."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class AxisTerm(Tree):
     """One entry of an axis list: `T`, `4 * width`, `in=width` (named), or `*` (rest, with `size` None)."""
 
@@ -71,14 +68,12 @@ class AxisTerm(Tree):
         return self.size is None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class AxisList(Tree):
     """`[B, T, in=width]`."""
 
     terms: tuple[AxisTerm, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class TypeTree(Tree):
     """`int[B, T]`, `[*, D]` (dtype None: the model's float), `bool` (no axes: a scalar)."""
 
@@ -89,29 +84,24 @@ class TypeTree(Tree):
 # ---------------------------------------------------------------- expressions
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Number(Tree):
     """`12` (int) or `1e-5`, `2.0` (float)."""
 
     value: int | float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Boolean(Tree):
     value: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class String(Tree):
     value: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Name(Tree):
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Attribute(Tree):
     """`wte.table`, `h[i].ln_1.scale`: a member of a layer."""
 
@@ -119,7 +109,6 @@ class Attribute(Tree):
     name: Identifier
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Unary(Tree):
     """`-x`, `not c`."""
 
@@ -127,7 +116,6 @@ class Unary(Tree):
     operand: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Chain(Tree):
     """`a + b - c`: operands of one precedence level, left to right; `operators[i]` stands before `operands[i + 1]`.
 
@@ -139,7 +127,6 @@ class Chain(Tree):
     operators: tuple[Identifier, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Conditional(Tree):
     """`a if condition else b`, on compile-time conditions."""
 
@@ -148,7 +135,6 @@ class Conditional(Tree):
     otherwise: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Argument(Tree):
     """`x`, `eps=1e-5`, `over=[M, T] -> S`: positional where `name` is None."""
 
@@ -156,7 +142,6 @@ class Argument(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Call(Tree):
     """`linear(x, 4 * width)`; the callee may itself be a call: `gru_cell(hidden)(x, s)`."""
 
@@ -164,7 +149,6 @@ class Call(Tree):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Labelled(Tree):
     """`layer_norm(x) as ln_1`, or as a stage of a pipeline `layer_norm as ln_1`."""
 
@@ -172,7 +156,6 @@ class Labelled(Tree):
     label: Identifier
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Pipe(Tree):
     """`x |> f |> g(a) as b`: the value, then the stages it goes through."""
 
@@ -180,7 +163,6 @@ class Pipe(Tree):
     stages: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class List(Tree):
     """`[M, T]`: a list of values, or of axes where axes are wanted (`over=[M, T]`, `[*, S]`, `[in=width]`)."""
 
@@ -193,7 +175,6 @@ class List(Tree):
         return values if len(values) == len(self.axes.terms) else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Arrow(Tree):
     """`[D] -> [heads, head]`, `[M, T] -> S`, `S -> [M, T]`, `T -> [U, R]`; `a:b -> U` is a `Subscript`'s."""
 
@@ -201,7 +182,6 @@ class Arrow(Tree):
     target: AxisList
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Subscript(Tree):
     """`x[T=0]`, `past[S=T:T+M -> M]`, `x[T < n]`, `causal[q=T, k=S]`, `doc[b, q]`, `h[i]`."""
 
@@ -209,7 +189,6 @@ class Subscript(Tree):
     entries: tuple[SubscriptEntry, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class SubscriptEntry(Tree):
     """`doc[b, …]`: only `index`. `T=0`: `axis`, `index`. `T=a:b -> U`: `axis`, `start`, `stop`, `target`.
     `T < n`: `axis`, `below`. A slice's `start` and `stop` may be left out."""
@@ -223,7 +202,6 @@ class SubscriptEntry(Tree):
     below: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class IndexVariable(Tree):
     """A variable of an index function: `q`, or `b in B` (an axis of its own)."""
 
@@ -231,7 +209,6 @@ class IndexVariable(Tree):
     axis: AxisTerm | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Carried(Tree):
     """`s: [B, hidden] = tanh(…)` after a scan's `with`."""
 
@@ -240,7 +217,6 @@ class Carried(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Scope(Tree):
     """`scope encoder { … return x }`: a named group, as an expression or as a statement."""
 
@@ -248,7 +224,6 @@ class Scope(Tree):
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Repeat(Tree):
     """`repeat h in depth { … }`: a statement, or an expression whose value is what it emits or carries. `count` is how
     often, or the list whose elements (`repeat stage, depth in depths`) or index and elements it goes through; with
@@ -262,7 +237,6 @@ class Repeat(Tree):
     unrolled: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Scan(Tree):
     """`scan t in T with s: [B, hidden] = … { … emit s }`."""
 
@@ -296,7 +270,6 @@ Expr = (
 # ---------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Assign(Tree):
     """`x = …`, `h, c = lstm_cell(…)`, `delta: int[T, S] = …`; with `operator` `+`, `-`, `*`, `/`: `x += …`."""
 
@@ -306,7 +279,6 @@ class Assign(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class LayerDecl(Tree):
     """`layer wte = embedding(vocab, width)`: made, not applied."""
 
@@ -314,7 +286,6 @@ class LayerDecl(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class ParamDecl(Tree):
     """`param scale: [D] = ones`; without an initialiser the default is `normal(0.02)`."""
 
@@ -323,7 +294,6 @@ class ParamDecl(Tree):
     init: Expr | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class StateDecl(Tree):
     """`state memory: [B, M, width] = zeros`; `state states = first`, of the types that the tensors have."""
 
@@ -332,7 +302,6 @@ class StateDecl(Tree):
     init: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class StateWrite(Tree):
     """`memory <- …`."""
 
@@ -340,7 +309,6 @@ class StateWrite(Tree):
     value: Expr
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class InputDecl(Tree):
     """`input tokens: int[B, T] optional = … where T <= context, tokens < vocab`."""
 
@@ -352,7 +320,6 @@ class InputDecl(Tree):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class OutputDecl(Tree):
     """`output logits = …`, or `output logits: [B, T, vocab] = …`, which checks and broadcasts as an assignment does."""
 
@@ -362,7 +329,6 @@ class OutputDecl(Tree):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class RequireDecl(Tree):
     """`require width % heads == 0 else "…"`: a condition on compile-time values and sizes, and what to say where it
     does not hold."""
@@ -371,7 +337,6 @@ class RequireDecl(Tree):
     message: String | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class If(Tree):
     """`if c { … } else if d { … } else { … }`, on compile-time conditions (an `else if` nests in `otherwise`)."""
 
@@ -380,12 +345,10 @@ class If(Tree):
     otherwise: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Return(Tree):
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Emit(Tree):
     values: tuple[Expr, ...]
 
@@ -411,7 +374,6 @@ Statement = (
 # ---------------------------------------------------------------- declarations
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Use(Tree):
     """`use std.masks`, `use "other.attn"`, `use "other.attn": my_norm, my_mlp as wide_mlp`.
 
@@ -424,7 +386,6 @@ class Use(Tree):
     names: tuple[tuple[Identifier, Identifier | None], ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Parameter(Tree):
     """An entry of a signature: hyperparameter `eps=1e-6` (type None), tensor `x: [*, D]`, `memory: [*, S, E] = x`."""
 
@@ -438,7 +399,6 @@ class Parameter(Tree):
         return isinstance(self.default, Name) and self.default.text == "none"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Block(Tree):
     """`block rms_norm(eps=1e-6)(x: [*, D]) -> [*, D] { … }`; with one list, every entry of it is a tensor when
     typed and a hyperparameter when not. `results` may be empty (not declared)."""
@@ -455,7 +415,6 @@ class Block(Tree):
         return (*self.hyperparameters, *self.tensors)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class IndexFunction(Tree):
     """`mask strided(n)(q, k) = …`, `bias alibi(heads)(h in heads, q, k) = …`; `mask causal(q, k) = …` has no captures.
 
@@ -487,7 +446,6 @@ class IndexFunction(Tree):
         return ()  # its axes follow from its variables
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Model(Tree):
     name: Identifier
     hyperparameters: tuple[Parameter, ...]
@@ -495,7 +453,6 @@ class Model(Tree):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Variant(Tree):
     """`variant GPT2:medium { depth=24, width=1024, heads=16 }`."""
 
@@ -505,7 +462,6 @@ class Variant(Tree):
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class ConfigEntry(Tree):
     """In `config { … }`: `vocab = vocab_size` (a hyperparameter and the published key it comes from; the right side may
     be an expression of keys; in `heads = encoder_heads = decoder_heads` the second entry is there `again`),
@@ -520,7 +476,6 @@ class ConfigEntry(Tree):
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class PrefixEntry(Tree):
     """`prefix "encoder.layer.{i}." { … }`; an `optional` one may be missing from a file."""
 
@@ -529,14 +484,12 @@ class PrefixEntry(Tree):
     entries: tuple[WeightsEntry, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class IgnoreEntry(Tree):
     """`ignore "h.{i}.attn.bias", "h.{i}.attn.masked_bias"`."""
 
     names: tuple[String, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class MapEntry(Tree):
     """`"wte.weight" <-> wte.table`; `"…": [in, out] <-> concat(…)`; `direction` is `<->`, `<-` or `->`. Several `names`
     are tensors that are added up; an `optional` line is left out where the model has no such parameter."""
@@ -552,7 +505,6 @@ class MapEntry(Tree):
         return self.names[0]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class WeightsIf(Tree):
     """`if head == "classify" { … } else { … }` around maps, on hyperparameters (an `else if` nests in `otherwise`)."""
 
@@ -564,7 +516,6 @@ class WeightsIf(Tree):
 WeightsEntry = PrefixEntry | IgnoreEntry | MapEntry | WeightsIf
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Maps(Tree):
     """`maps norm(at) { "weight" <-> at.scale, "bias" <-> at.shift }`: entries that go under several names."""
 
@@ -574,7 +525,6 @@ class Maps(Tree):
     doc: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Weights(Tree):
     """`weights GPT2 from huggingface { … }`; `entries` are its lines beside `config` and its own `maps`, in the order
     written. `around` are the maps that its file declares or imports."""
@@ -587,7 +537,6 @@ class Weights(Tree):
     around: tuple[Maps, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Train(Tree):
     """`train GPT2 { batches = next_token(tokens, targets); minimize = loss; … }`; with a variant's name
     (`train GPT2:tiny { … }`) the recipe of that variant."""
@@ -597,7 +546,6 @@ class Train(Tree):
     settings: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class MeshDimension(Tree):
     """`data=2`: a dimension of a mesh of devices, and how many there are along it."""
 
@@ -605,7 +553,6 @@ class MeshDimension(Tree):
     size: Number
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Placing(Tree):
     """`heads, 4*width on model`: axes, each by its name or its size, and the mesh dimension on which they lie. `h on
     stages in 8 microbatches`: the layers of a repeat, and in how many parts they take a batch."""
@@ -615,14 +562,12 @@ class Placing(Tree):
     microbatches: Number | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class ParameterPlacing(Tree):
     """`parameters on data` (divided over this mesh dimension too), or `parameters whole` (then `dimension` is None)."""
 
     dimension: Identifier | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Layout(Tree):
     """`layout tensor for GPT2 over (data=2, model=4) { B on data; … }`, a line for each rule."""
 
@@ -638,7 +583,6 @@ Section = Variant | Weights | Train | Layout  # what is said of a model, beside 
 Declaration = Use | Block | IndexFunction | Model | Maps | Section
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class File(Tree):
     """A whole file, in the order written."""
 

@@ -9,7 +9,6 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate.model import VALUE, constant_graph
 from attndsl.graph import Axis, Graph, ParameterInfo
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import hyperparameters_of, to_setting
@@ -24,7 +23,6 @@ TOLERANCE = {"F64": 1e-5, "F32": 1e-5, "F16": 1e-2, "BF16": 1e-2}
 """How far a table may be off, by the dtype of the file: published ones were computed in single precision."""
 
 
-@dataclass(frozen=True, slots=True)
 class Computation(Form):
     """What a graph without inputs and parameters computes."""
 

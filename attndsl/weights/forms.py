@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from attndsl.graph import Axis, ParameterInfo
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 Read = Callable[[str], Array]
 
@@ -18,8 +18,7 @@ POINTWISE = {"exp": "log", "log": "exp"}
 """The functions of one tensor that a mapping may use, each with its inverse."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Frozen):
     """A bound expression: its axes in order, and their lengths."""
 
     axes: tuple[Axis, ...]
@@ -37,7 +36,6 @@ class Form:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
 class Leaf(Form):
     address: str
     info: ParameterInfo
@@ -52,7 +50,6 @@ class Leaf(Form):
         yield self.address, array
 
 
-@dataclass(frozen=True, slots=True)
 class Filled(Form):
     """The same number everywhere. Without axes stated (`shape` empty) it says nothing about the tensor's shape."""
 
@@ -68,7 +65,6 @@ class Filled(Form):
         return iter(())
 
 
-@dataclass(frozen=True, slots=True)
 class Joined(Form):
     """`concat`: the parts one after another along `place`; `orders[i]` takes part i to the order of the result."""
 
@@ -98,7 +94,6 @@ class Joined(Form):
             yield from part.invert(piece.transpose(inverse_order(order)))
 
 
-@dataclass(frozen=True, slots=True)
 class Changed(Form):
     """Made of one other form."""
 
@@ -108,7 +103,6 @@ class Changed(Form):
         return self.inner.leaves()
 
 
-@dataclass(frozen=True, slots=True)
 class Rearranged(Changed):
     """Splits axes, reorders, merges: `rearrange`, and a transposition where nothing is split."""
 
@@ -123,7 +117,6 @@ class Rearranged(Changed):
         return self.inner.invert(apart.transpose(inverse_order(self.order)).reshape(self.inner.shape))
 
 
-@dataclass(frozen=True, slots=True)
 class Scaled(Changed):
     """`x * factor + shift` on every element."""
 
@@ -137,7 +130,6 @@ class Scaled(Changed):
         return self.inner.invert((array - self.shift) / self.factor)
 
 
-@dataclass(frozen=True, slots=True)
 class Pointwise(Changed):
     function: str
 

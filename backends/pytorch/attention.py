@@ -19,10 +19,8 @@ from attndsl.backends.pytorch.expressions import Expr, function, index, number, 
 from attndsl.backends.pytorch.site import Site
 from attndsl.graph import BOOL, FLOAT, FLOAT32, Axis, Type
 from attndsl.ops.base import Op
-from attndsl.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
 class Sdpa(Op):
     """Attention with its axes sorted by their part. `batch` are the axes that precede [L, S], heads last; `groups` are
     the queries that share a key's head, if there are several; `queries` is None for a single query."""
@@ -52,7 +50,6 @@ class Sdpa(Op):
     joined: Axis | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class MaskedBias(Op):
     """The bias where the mask is True, else minus infinity."""
 

@@ -53,7 +53,6 @@ MASK_FUNCTIONS = SEEN, NEAR = "attends", "keys_near"  # what hardly an input is 
 LENGTH = 8192  # for which it is said how much is computed, where the spec leaves the length open
 
 
-@dataclass(frozen=True, slots=True)
 class BlockMask(Op):
     """A mask by blocks of queries along `queries`, given the tensors that its formula reads (`tensors`). `batch` and
     `heads` are the axes, if any, along which it differs besides. Its value is no tensor, so its type has no axes."""

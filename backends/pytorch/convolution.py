@@ -16,13 +16,11 @@ from attndsl.ops import TransposedConvolution, Windows
 from attndsl.ops.base import Op
 from attndsl.ops.convolution import Sliding
 from attndsl.ops.rules import product
-from attndsl.records import dataclass
 from attndsl.sizes import ONE, ZERO, Size
 
 MOST = 3  # axes that torch's convolutions slide along
 
 
-@dataclass(frozen=True, slots=True)
 class Conv(Op):
     """A `Convolution` or `TransposedConvolution` in one call, plus a bias if there is one. No window reaches the last
     `beyond` elements of a transposed one's result, before it is cut. `split` is an axis of x that holds groups and

@@ -12,11 +12,10 @@ from collections.abc import Collection, Sequence
 from attndsl import ops
 from attndsl.graph import Graph, Node, Region, Value, captured
 from attndsl.ops.base import Op
-from attndsl.records import dataclass, replace
+from attndsl.records import replace
 from attndsl.types import Axis, Type
 
 
-@dataclass(frozen=True, slots=True)
 class WriteInPlace(Op):
     """`write`, into the memory itself."""
 
@@ -26,7 +25,6 @@ class WriteInPlace(Op):
     over: Axis
 
 
-@dataclass(frozen=True, slots=True)
 class SlotIndex(Op):
     """The index of a `write`, with an element for each number that is written: as `scatter` takes it."""
 

@@ -12,11 +12,10 @@ from attndsl.graph import FLOAT, Axis, Node, Region, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.base import Op
 from attndsl.passes.base import Miss, Refusal
-from attndsl.records import dataclass, replace
+from attndsl.records import replace
 from attndsl.sizes import Size
 
 
-@dataclass(frozen=True, slots=True)
 class RecurrentKernel(Op):
     """A layer of one of torch's `kind`s, batch first: (x, h[, c], weight of x, weight of h[, bias of x, bias of h]) to
     the states of all steps, and the last ones; `KernelOutput` takes one of these. If `masked`, x is followed by a mask,
@@ -28,7 +27,6 @@ class RecurrentKernel(Op):
     masked: bool
 
 
-@dataclass(frozen=True, slots=True)
 class KernelOutput(Op):
     """One of the values that a kernel gives."""
 

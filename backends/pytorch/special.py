@@ -6,10 +6,8 @@ from attndsl.backends.pytorch.expressions import SUM, Expr, aligned, binary, fun
 from attndsl.backends.pytorch.site import Site
 from attndsl.graph import BOOL, INT
 from attndsl.ops.base import Op
-from attndsl.records import dataclass
 
 
-@dataclass(frozen=True, slots=True)
 class Linear(Op):
     """x times a matrix along x's last axis, plus a bias if there is one. The matrix is [in, out], or [out, in] if
     `out_first` (a token table used as the last layer). `act` is the activation that follows (`epilogues.py`)."""
@@ -20,7 +18,6 @@ class Linear(Op):
     act: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Embedding(Op):
     """Rows of a matrix."""
 
@@ -28,7 +25,6 @@ class Embedding(Op):
     operands = ("table", "index")
 
 
-@dataclass(frozen=True, slots=True)
 class GroupedLinear(Op):
     """Rows [rows, in], each times the matrix of a table [groups, in, out] that an index [rows] names; `ordered` if the
     index ascends; `partial` if it may name none of the table's, where the result is 0. If `traced`, by no operator of a
@@ -41,7 +37,6 @@ class GroupedLinear(Op):
     traced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Relu(Op):
     """0 where x is at most 0 (and no gradient), else x."""
 
@@ -49,7 +44,6 @@ class Relu(Op):
     operands = ("x",)
 
 
-@dataclass(frozen=True, slots=True)
 class LayerCall(Op):
     """The layer at `path` applied to an operand: its class (`kind`, in `helpers.LAYERS`) has the parameters. `act` is
     the activation that follows (`epilogues.py`)."""
@@ -62,7 +56,6 @@ class LayerCall(Op):
     act: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Narrow(Op):
     """A value that was computed in float32 at least, by a `made_by`, in the module's dtype."""
 

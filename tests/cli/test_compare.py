@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,6 @@ model M(width=6, depth=3) {
 TANH_LINE = 5
 
 
-@dataclass(frozen=True, slots=True)
 class WrongValue(Tanh):
     """A tanh that is off by a thousandth."""
 
@@ -45,7 +44,6 @@ class WrongValue(Tanh):
         return (Tanh.evaluate(self, call, *arrays) * 1.001).astype(call.float_dtype)
 
 
-@dataclass(frozen=True, slots=True)
 class WrongGradient(Tanh):
     """A tanh whose value is right and whose gradient is off by a thousandth."""
 

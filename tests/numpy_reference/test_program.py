@@ -358,7 +358,6 @@ model M {
 class _Spy(Op):
     """Passes its operand on and counts how many of its results are still held."""
 
-    __slots__ = ()
     name = "spy"
     operands = ("x",)
     alive: ClassVar[list[weakref.ref[np.ndarray]]] = []
@@ -387,8 +386,6 @@ def test_dead_arrays_are_freed() -> None:
 
 def test_a_result_of_another_type_is_a_fault_of_ours() -> None:
     class Wrong(_Spy):
-        __slots__ = ()
-
         def evaluate(self, call: object, *arrays: np.ndarray) -> np.ndarray:
             return arrays[0].astype(np.float64)
 

@@ -12,8 +12,9 @@ import pytest
 
 from attndsl.backends.numpy_reference.blocks import Block, at, gradient
 from attndsl.drawing.kinds import LOOKS
-from attndsl.elaborate.called import READERS, attributes_of
+from attndsl.elaborate.called import READERS
 from attndsl.ops import OPS, OUTPUT, SYMBOLS, Call, Constant, Op
+from attndsl.records import fields
 from attndsl.types import Axis, Type
 from tests.samples.ops import SAMPLES, Sample
 
@@ -174,7 +175,7 @@ def test_declarations_are_complete(name: str) -> None:
     assert not (op.called and op.symbol)
     assert not op.symbol or SYMBOLS[op.symbol] is op
     if op.called:
-        assert all(attribute.type in READERS for attribute in attributes_of(op))
+        assert all(attribute.type in READERS for attribute in fields(op))
         assert not any(operand.endswith(("?", "*")) for operand in op.operands)
     if op.bodies or not op.operands:
         assert not op.pointwise

@@ -131,3 +131,48 @@ def test_is_record_says_what_is_dataclass_says() -> None:
     _, derived = declared(records)
     for item in (derived(1), derived, 3, "text", (derived(1),)):
         assert records.is_record(item) == dataclasses.is_dataclass(item)
+
+
+class Shape(records.Frozen):
+    """The first of a kind."""
+
+    sides: ClassVar[int] = 0
+
+
+class Square(Shape):
+    side: int = 1
+    seen: list[int] = records.field(default_factory=list, compare=False)
+
+
+class Tile(Square):
+    sides = 4
+
+
+class Place(records.Frozen, eq=False):
+    x: int
+
+
+class Corner(Place):
+    y: int = 0
+
+
+def test_what_extends_frozen_is_a_record() -> None:
+    assert [f.name for f in records.fields(Tile)] == ["side", "seen"] == list(Tile.__match_args__)
+    assert repr(Tile(2)) == "Tile(side=2, seen=[])"
+    assert (Shape.sides, Tile.sides, Corner(3).y) == (0, 4, 0)
+    assert dataclasses.is_dataclass(Tile)
+    assert records.replace(Tile(2), side=3) == Tile(3, [1]) == pickle.loads(pickle.dumps(Tile(3)))
+
+
+@pytest.mark.parametrize("made", [Shape(), Square(), Tile(), Place(1), Corner(1)], ids=lambda made: type(made).__name__)
+def test_what_extends_frozen_has_slots_and_stays_as_it_is(made: Any) -> None:
+    assert not hasattr(made, "__dict__")
+    for name in ("sides", "side", "x"):
+        with pytest.raises(AttributeError):
+            setattr(made, name, 5)
+
+
+def test_records_of_one_kind_are_compared_alike() -> None:
+    assert Tile(1) == Tile(1, [5])
+    assert len({Shape(), Shape(), Tile(1), Tile(1), Tile(2), Square(1)}) == 4
+    assert len({Place(1), Place(1), Corner(1), Corner(1)}) == 4

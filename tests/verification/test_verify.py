@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,6 @@ def test_every_shipped_spec_is_shown_to_be_right(name: str) -> None:
 # ---------------------------------------------------------------- wrong ones
 
 
-@dataclass(frozen=True, slots=True)
 class WrongPass(Pass):
     """Takes every tanh for a larger one."""
 
@@ -135,7 +134,6 @@ class WrongPass(Pass):
         return self.report(*apply(rewriter, (simple("wrong", (Tanh,), match),)))
 
 
-@dataclass(frozen=True, slots=True)
 class Louder(Tanh):
     name = "louder"
 

@@ -61,7 +61,6 @@ class _Found:
     start: Size  # where the value's source begins among those of the keys
 
 
-@dataclass(frozen=True, slots=True)
 class AttendToLatent(Pass):
     """See above. It is for a graph that reads a text on: for a whole text it would take more time and save nothing."""
 

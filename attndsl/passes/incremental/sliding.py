@@ -22,7 +22,7 @@ from attndsl.passes.incremental.places import Places
 from attndsl.passes.pipeline import PIPELINE, optimize
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Found, Match, apply, simple
-from attndsl.records import dataclass, replace
+from attndsl.records import replace
 from attndsl.sizes import Size
 
 
@@ -44,7 +44,6 @@ def sliding(graph: Graph, tokens: str, outputs: tuple[str, ...], context: int) -
     return made
 
 
-@dataclass(frozen=True, slots=True)
 class WithinContext(Pass):
     """Attention along time sees the last `context` positions, where it may have seen more."""
 
