@@ -1,5 +1,5 @@
-"""Train every shipped model, small, in one process and in two and four that meet over gloo, by the usual layouts: the
-losses, the gradients of the first step and the weights after ten must be the same.
+"""Train every shipped model, small and with dropout, in one process and in two and four that meet over gloo, by the
+usual layouts: the losses, the gradients of the first step and the weights after ten must be the same.
 
     python scripts/processes.py                              all, in float64
     python scripts/processes.py mixtral:nano t5:nano         some of them
@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.samples.shipped import trained, written
+from tests.samples.shipped import dropped, trained, written
 from tests.training.as_one import LAYOUTS, NEAR, AsOne
 from tests.training.crew import Crew, Failed
 
@@ -34,11 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     with Crew(4) as crew:
         one = AsOne(crew)
         for name in asked.specs:
+            shown = " ".join([name, *(f"{each}={share}" for each, share in dropped(name).items())])
             for layout in asked.layouts:
                 outcome, apart = tried(one, name, layout, asked.precision)
                 counted[outcome.partition(":")[0]] += 1
                 furthest = max(furthest, apart)
-                print(f"{name:24} {layout:18} {outcome}{f' {apart:.1e}' if apart else ''}", flush=True)
+                print(f"{shown:36} {layout:18} {outcome}{f' {apart:.1e}' if apart else ''}", flush=True)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counted.items()))
     print(
         f"{len(asked.specs)} models x {len(asked.layouts)} layouts in {asked.precision}: {told}; furthest apart "

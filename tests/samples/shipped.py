@@ -1,4 +1,4 @@
-"""Every shipped model, small, and layouts for it: what can be divided of it, by the usual rules."""
+"""Every shipped model, small and with dropout, and layouts for it: what can be divided of it, by the usual rules."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ OTHERWISE = {
     "gemma3": {"depth": 4},
     "gpt_nano": {"depth": 4},
 }
+DROPPED = 0.1
+"""The share that is dropped where a hyperparameter `p` or `p_…` is 0: what is drawn must be what one process draws."""
 STAGED = {"elmo": ["layer"]}
 """The repeats that a layout is to divide into stages; those of the others are all that stand in no other loop."""
 DIVIDED = ("heads", "text_heads", "hidden", "text_hidden", "4*width", "expert_hidden", "vocab", "labels", "codes")
@@ -39,7 +41,14 @@ def small(name: str) -> tuple[Spec, Graph]:
     spec = open_spec(name)
     known = elaborate(spec, {}).sizes
     wanted = {key: value for key, value in {**SMALL, **OTHERWISE.get(_base(name), {})}.items() if key in known}
-    return spec, reduced(spec, wanted, 4000)[0]
+    return spec, reduced(spec, {**wanted, **dropped(name)}, 4000)[0]
+
+
+@cache
+def dropped(name: str) -> dict[str, float]:
+    """What is set, so that it drops something."""
+    known = elaborate(open_spec(name), {}).hyperparameters
+    return {key: DROPPED for key, value in known.items() if key.partition("_")[0] == "p" and value == 0}
 
 
 def _base(name: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 from tests.programs.reading import REFUSED
 from tests.programs.together import together_differences
 from tests.programs.writer import Program
-from tests.samples.shipped import EXPERTS, trained, written
+from tests.samples.shipped import EXPERTS, small, trained, written
 from tests.training.as_one import FOUR, LAYOUTS, NEAR, TWO, AsOne
 from tests.training.as_one import trained as train
 from tests.training.crew import Crew, Failed
@@ -22,7 +22,7 @@ from tests.training.several import LONGEST
 
 pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
 
-FAST = (("gpt_nano", "both"), ("gpt_nano", "stages"), ("t5", "model of two"))  # t5 draws, as its nano does not
+FAST = (("gpt_nano", "both"), ("gpt_nano", "stages"), ("t5:nano", "model of two"))
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,15 @@ def test_a_shipped_model_is_trained_as_in_one_process(as_one: AsOne, name: str, 
     furthest = as_one.furthest(name, text)
     assert not isinstance(furthest, str), furthest
     assert furthest < NEAR["float64"]
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "t5:nano" else pytest.mark.slow) for n in trained()])
+def test_what_can_drop_does(name: str) -> None:
+    """What is not drawn cannot be drawn otherwise than in one process."""
+    graph = small(name)[1]
+    shares = {key: value for key, value in graph.hyperparameters.items() if "p" in key.split("_")}
+    assert all(shares.values()), shares
+    assert any(node.op.name == "dropout" for node in graph.body.walk()) == ("dropout" in small(name)[0].source.text)
 
 
 @pytest.mark.slow
