@@ -14,6 +14,7 @@ from attndsl.graph.initial import Draw, LoopIndex, written_out
 from attndsl.lazy import Array, np
 from attndsl.ops import Call
 from attndsl.ops.arrays import generator
+from attndsl.running.parameters import parameter_shapes
 from attndsl.running.trainer import processor_threads
 from attndsl.storage.arrays import machine_bytes
 from attndsl.storage.deferred import Deferred
@@ -40,11 +41,15 @@ def initial_parameters(
     `part` alone, if that is given: then no more of them are whole at a time than there are threads, and two. `only` are
     the addresses of those that are drawn (None: all).
 
-    Raises E0806 at once, before anything is drawn, where the parameters do not fit into this machine's memory, unless
+    Raises E0806 at once, before anything is drawn, where these parameters do not fit into this machine's memory, unless
     only parts of them are asked for.
     """
     if part is None:
-        require_memory(graph, "float32")
+        share = 1.0
+        if only is not None:
+            asked = (math.prod(shape) for address, shape in parameter_shapes(graph).items() if address in only)
+            share = sum(asked) / max(graph.parameter_count, 1)
+        require_memory(graph, "float32", share)
 
     def draws() -> Iterator[tuple[str, Callable[[], Array]]]:
         for info in graph.parameters:

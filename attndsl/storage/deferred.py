@@ -29,9 +29,13 @@ class Deferred(Mapping[str, "Array"]):
 
     @classmethod
     def joined(cls, *parts: Mapping[str, Array]) -> Deferred:
-        """Those of all `parts`, which have none in common."""
+        """Those of all `parts`, which have none in common, each part in its own way."""
         place = {name: part for part in parts for name in part}
-        return cls({name: array for part in parts for name, array in stated(part).items()}, lambda n: place[n][n])
+        return cls(
+            {name: array for part in parts for name, array in stated(part).items()},
+            lambda name: place[name][name],
+            lambda: (pair for part in parts for pair in part.items()),
+        )
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.stated:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from itertools import chain
 from pathlib import Path
 
 from attndsl.data.tokenizers import Published, Tokenizer, load_tokenizer
@@ -79,11 +78,7 @@ class TrainedBody:
         arrays = told_if_not_finite(found.arrays, self.path)
         drawn = drawn_parameters(graph, seed)
         fresh = Deferred({address: drawn.stated[address] for address in found.missing}, drawn.__getitem__)
-        return Deferred(
-            {**fresh.stated, **arrays.stated},
-            lambda address: fresh[address] if address in fresh else arrays[address],
-            lambda: chain(fresh.items(), arrays.items()),
-        )
+        return Deferred.joined(fresh, arrays)
 
 
 def open_body(weights: str | os.PathLike[str], spec: Spec, settings: Mapping[str, Setting]) -> TrainedBody:

@@ -23,3 +23,7 @@ def test_all_values_come_by_what_reads_each_once() -> None:
     assert read == ["all", "all"]
     assert arrays["b"] is given["b"]
     assert read[2:] == ["b"]
+    joined = Deferred.joined({"z": np.ones(1)}, arrays)
+    assert [name for name, _ in joined.items()] == ["z", *given]
+    assert joined["c"] is given["c"]
+    assert read[3:] == ["all", "c"]
