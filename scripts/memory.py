@@ -144,7 +144,7 @@ def measure(graph: Any, layout: Any, recipe: Recipe, sizes: Mapping[str, int]) -
 
     batch = example_inputs(graph, dict(sizes), seed=1)
     with alone(layout.mesh.devices):
-        processes = TorchProcesses(Launch(0, layout.mesh.devices, 0)) if layout.mesh.devices > 1 else None
+        processes = TorchProcesses(Launch(0, layout.mesh.devices)) if layout.mesh.devices > 1 else None
         trainer = TorchTrainer(graph, recipe, processes=processes, layout=layout)
         trainer.watches = False
         trainer.step([batch], 0)

@@ -82,8 +82,16 @@ def timed(kernels: Kernels) -> tuple[dict[str, float], bool]:
             return {name: found[0] for name, found in times.items()}, steady
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def busy() -> bool:
-    """Whether more is waiting for the processors than there are of them, by the average of the last minute."""
+    """Whether more is waiting for the processors than there are of them, by the average of the last minute: of all that
+    the machine has, since that average is of all processes."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
 
 

@@ -20,33 +20,27 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a launcher tells a process: its `rank` among `size` of them, and which of the `local_size` of its machine it
-    is."""
+    """What a launcher tells a process: its `rank` among `size` of them."""
 
     rank: int
     size: int
-    local: int
-    local_size: int = 1
 
     @staticmethod
     def of_environment() -> Launch | None:
-        """As torchrun says it (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `LOCAL_WORLD_SIZE`); None for a process that is
-        alone."""
+        """As torchrun says it (`RANK`, `WORLD_SIZE`); None for a process that is alone."""
         size = os.environ.get("WORLD_SIZE", "")
         if not size.isdecimal() or int(size) <= 1:
             return None
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        return Launch(
-            int(os.environ["RANK"]), int(size), local, int(os.environ.get("LOCAL_WORLD_SIZE", str(local + 1)))
-        )
+        return Launch(int(os.environ["RANK"]), int(size))
 
 
 class Processes:
-    """A process that is alone; a backend that joins several gives one that overrides `gather` and what follows it."""
+    """A process that is alone; a backend that joins several gives one that overrides `gather` and what follows it. It
+    is number `local` of the `local_size` that are on its machine."""
 
     rank = 0
-    local = 0
     size = 1
+    local = 0
     local_size = 1
 
     def gather(self, value: Result) -> list[Result]:

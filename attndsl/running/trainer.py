@@ -14,6 +14,7 @@ from attndsl.graph import Graph, ParameterInfo
 from attndsl.lazy import Array
 from attndsl.optimizers import Optimizer
 from attndsl.records import dataclass, field
+from attndsl.running.machine import processors
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,4 @@ def processor_threads() -> int:
         value = os.environ.get(name, "")
         if value.isdecimal() and int(value) > 0:
             return int(value)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return processors()

@@ -7,7 +7,8 @@ and truths among them, where it has any), `scheduled` (inputs that follow the tr
 included; images, of a model of images), `flops` (spent so far: three times those of the forward pass, since the
 backward pass takes two) and `seconds`; evaluation lines have `step`, `held_out` (the loss that is minimised),
 `held_out_cross_entropy` (the same, wherever an output says the answers), `held_out_scalars` and, where every token
-of a text counts, `held_out_per_byte`. Where several processes train, these also have `memory` (the most bytes that
+of a text counts, `held_out_per_byte`. Where several processes train, these also have (or a line of its own has, where
+nothing is held out) `memory` (the most bytes that
 one of them has had at once, on its device), `collectives` (the share of the time since the last of these lines that
 they have spent on one another, on the CPU), `tokens_per_second`, and `mfu` (FLOPs per second in the last steps by what
 products of large matrices reach on the devices, as measured).

@@ -15,8 +15,9 @@ HELD_OUT = "held_out"
 
 
 class CsvLog:
-    """`training.csv` and `held_out.csv` in the run's folder: a row for each step, and for each evaluation. They are
-    made anew when a run goes on, from the `lines` that it goes on from."""
+    """`training.csv` and `held_out.csv` in the run's folder: a row for each step, and for each evaluation. Where
+    several processes train and nothing is held out, `processes.csv` has what they take. They are made anew when a run
+    goes on, from the `lines` that it goes on from."""
 
     def __init__(self, run: Path, lines: Sequence[Line]) -> None:
         self.run = run
@@ -27,7 +28,7 @@ class CsvLog:
 
     def write(self, line: Line) -> None:
         row = {"step": line["step"], **dict(numbers(line))}
-        name = HELD_OUT if HELD_OUT in row else "training"
+        name = HELD_OUT if HELD_OUT in row else "training" if "loss" in row else "processes"
         path = self.run / f"{name}.csv"
         with file_errors("write", path):
             if name not in self.files:

@@ -253,6 +253,8 @@ def _evaluate(session: Session, step: int, progress: _Progress, log: LogForm, co
     usage = _usage(session, speed)
     found = evaluate(session)
     if found is None:
+        if usage:
+            log.write({"step": step, **usage})
         return
     _require_sound(session, "the loss on held-out data", found.loss, step)
     progress.held_out = found

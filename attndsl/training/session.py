@@ -22,6 +22,7 @@ from attndsl.recipe.outlook import cautions, outlook
 from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
+from attndsl.running.machine import processors
 from attndsl.running.processes import ALONE, Processes
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import hand_over, newest_checkpoint, save_checkpoint
@@ -256,11 +257,11 @@ def processes_of(layout: str | None, spec: str | None, resume: str | Path | None
         assert spec is not None
         text, opened = layout, open_spec(spec)
     mesh = choose_mesh(text, opened) if text else None
-    most = max(os.cpu_count() or 1, FEW)
+    most = max(processors(), FEW)
     if mesh is not None and mesh.devices > most:
         raise error(
             "E0772", f"the layout has {mesh.devices:,} devices, {mesh}, and this machine may have {most} processes",
-            note=f"it has {os.cpu_count()} cores",
+            note=f"it has {processors()} cores",
             help=("let torchrun start them on several machines",
                   "or give the number of processes: `--processes N`"
                   + (", by which each has its share of rows and parameters" if resume is not None else ""),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from attndsl.backends.pytorch.timed import TIMED
 from attndsl.lazy import Array
 
 
@@ -24,9 +25,11 @@ def to_tensor(array: Array, dtype: Any = None, device: Any = None, *, shared: bo
 
 
 def to_array(tensor: Any) -> Array:
-    """A copy as NumPy's, in the tensor's shape; bfloat16, which NumPy lacks, as float32."""
+    """A copy as NumPy's, in the tensor's shape; bfloat16, which NumPy lacks, as float32. A tensor on a GPU may be made
+    of what other processes have yet to send."""
     tensor = tensor.detach()
     if tensor.dtype == torch.bfloat16:
         tensor = tensor.float()
-    array: Array = np.array(tensor.cpu().numpy())
+    with TIMED.waiting():
+        array: Array = np.array(tensor.cpu().numpy())
     return array

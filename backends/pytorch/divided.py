@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 import torch
 
 from attndsl.backends.pytorch.arrays import to_array
-from attndsl.backends.pytorch.processes import TIMED, TorchProcesses, wait_patiently
+from attndsl.backends.pytorch.processes import TorchProcesses, wait_patiently
+from attndsl.backends.pytorch.timed import TIMED
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph, Type
 from attndsl.layouts.core import Layout
@@ -71,6 +73,10 @@ class WholeTraining:
     def placed(self, tensor: torch.Tensor, address: str, axes: tuple[int, ...] | None = None) -> torch.Tensor:
         """Its part as one that knows of the others: a `DTensor`, with the same memory."""
         return tensor
+
+    def sending(self) -> AbstractContextManager[None]:
+        """In here what is `placed` is computed with: processes may send one another what they need of it."""
+        return nullcontext()
 
     def norm(self, gradients: Mapping[str, torch.Tensor]) -> float:
         """The norm of all gradients together."""
@@ -158,7 +164,8 @@ class DividedTraining(WholeTraining):
     def whole(self, array: Any, address: str, axes: tuple[int, ...] | None = None) -> Array:
         tensor = array if isinstance(array, torch.Tensor) else torch.from_numpy(array)
         placed: Any = self.placed(tensor.detach(), address, axes)
-        whole = TIMED.timed(placed.full_tensor)()
+        with self.sending():
+            whole = placed.full_tensor()
         for name, _ in self._places[address][1].rounds:  # the stage that has it gives it to the others
             whole = whole.contiguous() if self.here(address) == address else whole.new_empty(whole.shape)
             stage = self.alike(address).index(address)
@@ -172,15 +179,18 @@ class DividedTraining(WholeTraining):
         places = [Shard(type.axes.index(state)) if state in type.axes else Replicate() for state in placement.states]
         return DTensor.from_local(tensor, self.mesh, places, run_check=False)
 
+    def sending(self) -> AbstractContextManager[None]:
+        return TIMED.sending()
+
     def norm(self, gradients: Mapping[str, torch.Tensor]) -> float:
         """What several devices have alike counts once."""
         mesh, total = self.laid_out.layout.mesh, 0.0
-        norms = torch._foreach_norm(list(gradients.values())) if gradients else []
+        norms = to_array(torch.stack(torch._foreach_norm(list(gradients.values())))).tolist() if gradients else []
         for address, norm in zip(gradients, norms, strict=True):
             placement = self._places[address][1]
             parts = math.prod(size for _, size in placement.divided.values())
             parts *= math.prod(mesh.size(name) for name, _ in placement.rounds)
-            total += float(norm.double()) ** 2 * parts / mesh.devices
+            total += norm**2 * parts / mesh.devices
         return math.sqrt(self.processes.total([total])[0])
 
     def any(self, here: bool) -> bool:

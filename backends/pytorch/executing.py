@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from attndsl.backends.pytorch.kernels import measured
-from attndsl.backends.pytorch.processes import TIMED
 from attndsl.backends.pytorch.source import WrittenFile
+from attndsl.backends.pytorch.timed import TIMED
 from attndsl.diagnostics import AttnError, Diagnostic, Label, error
 from attndsl.graph import Graph, Node
 

@@ -60,7 +60,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _note(self, tensor: torch.Tensor, kind: str) -> None:
         storage = tensor.untyped_storage()
-        if storage._cdata not in self._kinds:
+        if storage._cdata not in self._kinds and storage.device.type != "meta":  # which has no memory
             self._kinds[storage._cdata] = kind
             self.now[kind] = self.now.get(kind, 0) + storage.nbytes()
             weakref.finalize(storage, self._gone, storage._cdata, storage.nbytes())

@@ -5,22 +5,23 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any, ParamSpec
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from attndsl.backends.pytorch.timed import TIMED
 from attndsl.diagnostics import error
 from attndsl.running.heartbeats import SILENT, STUCK, Heartbeats, Loss, MeetingPoint, Person, reach
+from attndsl.running.machine import processors
 from attndsl.running.processes import Launch, Processes, Result
 
 _LEAVE = 1.5  # seconds in which it is seen which process was the first to go
@@ -33,61 +34,11 @@ TOLD = 3
 """The exit code of a process that ends since another is lost, which was said."""
 
 
-P = ParamSpec("P")
-
-
-class TimedCollectives:
-    """`torch.distributed`, with the `seconds` that this process has been in it, waiting for the others included. While
-    it is, `waits` counts how often it was (else it is 0)."""
-
-    def __init__(self) -> None:
-        self.seconds, self.waits, self._times = 0.0, 0, 0
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(dist, name)
-        if not inspect.isfunction(found):
-            return found
-
-        timed = self.timed(found)
-        setattr(self, name, timed)
-        return timed
-
-    def timed(self, function: Callable[P, Result]) -> Callable[P, Result]:
-        """The function, with the time counted that is spent in it."""
-
-        @functools.wraps(function)
-        def timed(*arguments: P.args, **named: P.kwargs) -> Result:
-            began = time.perf_counter()
-            try:
-                with self.waiting():
-                    return function(*arguments, **named)
-            finally:
-                self.seconds += time.perf_counter() - began
-
-        return timed
-
-    @contextlib.contextmanager
-    def waiting(self) -> Iterator[None]:
-        """In here this process may wait for others."""
-        before = self.waits
-        self._times += 1
-        self.waits = self._times
-        try:
-            yield
-        finally:
-            self.waits = before
-
-
-TIMED = TimedCollectives()
-"""What a written file calls on the CPU, where a collective is over when its call is."""
-
-
 class TorchProcesses(Processes):
     """The default group of `torch.distributed`: gloo for what lies on the CPU, NCCL for CUDA."""
 
     def __init__(self, launch: Launch) -> None:
         self.rank, self.size = launch.rank, launch.size
-        self.local, self.local_size = launch.local, launch.local_size
         self.began, self.waited = time.perf_counter(), TIMED.seconds
 
     def gather(self, value: Result) -> list[Result]:
@@ -139,8 +90,8 @@ class TorchProcesses(Processes):
         os._exit(1)  # which closes what leads to others, that may still wait for this one
 
     def heartbeats(self) -> Heartbeats:
-        """From now on this process ends within seconds where another is lost. Raises OSError where they cannot reach
-        each other."""
+        """From now on this process knows which others are on its machine, and ends within seconds where one is lost.
+        Raises OSError where they cannot reach each other."""
         address, seconds = os.environ.get("MASTER_ADDR", "localhost"), _JOIN.total_seconds()
         meeting = MeetingPoint() if self.is_first else None
         place = (meeting.port, meeting.token) if meeting is not None else None
@@ -150,7 +101,10 @@ class TorchProcesses(Processes):
         else:
             assert told[0][1] is not None
             others = reach(address, *told[0][1], self.rank, seconds)
-        return Heartbeats([person for person, _ in told], self.rank, others, lambda: TIMED.waits, self._say, self._end)
+        persons = [person for person, _ in told]
+        beside = [person.rank for person in persons if person.host == persons[self.rank].host]
+        self.local, self.local_size = beside.index(self.rank), len(beside)
+        return Heartbeats(persons, self.rank, others, lambda: TIMED.waits, self._say, self._end)
 
     def _say(self, loss: Loss) -> None:
         """Which of them is lost, unless the launcher does."""
@@ -242,7 +196,7 @@ def launch(count: int, words: Sequence[str]) -> int:
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # what there is to say is said here
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed")]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // count, 1)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(processors() // count, 1)))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     config = LaunchConfig(1, 1, count, run_id=_RUN, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
     try:

@@ -18,8 +18,9 @@ from attndsl.backends.pytorch.executing import out_of_memory
 from attndsl.backends.pytorch.kernels import peak
 from attndsl.backends.pytorch.live import LiveTensors
 from attndsl.backends.pytorch.optimizers import fused_update
-from attndsl.backends.pytorch.processes import TIMED, TorchProcesses
+from attndsl.backends.pytorch.processes import TorchProcesses
 from attndsl.backends.pytorch.program import TorchProgram
+from attndsl.backends.pytorch.timed import TIMED
 from attndsl.graph import Graph
 from attndsl.layouts import Layout, default_layout
 from attndsl.optimizers import Step
@@ -192,8 +193,7 @@ class TorchTrainer:
                 with out_of_memory(self.program.graph, self.program.device), self._waiting():
                     self._backward(least)
             rows.append(torch.stack([found[output].detach().double() for output in names.values()]))
-        with self._waiting():
-            scalars = dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
+        scalars = dict(zip(names, to_array(torch.stack(rows).sum(0)).tolist(), strict=True))
         self._has_stepped = True
         loss = scalars.pop(self.recipe.minimize)
         gradients = []
@@ -246,7 +246,7 @@ class TorchTrainer:
                     continue
                 placed = {name: self.part.placed(kept[name], address, axes) for name, axes in self._axes(address)}
                 own, gradient = (self.part.placed(each.detach(), address) for each in (value, value.grad))
-                with TIMED.waiting():
+                with self.part.sending():
                     optimizer.update(torch, own, gradient, placed, step)
 
     def _shrink(self) -> bool:
@@ -275,7 +275,7 @@ class TorchTrainer:
                 found = self._scalars(self.part.inputs(whole), tuple(names.values()), states, False, 0)
                 self._keep(carried, {**found, **carried.shared})
                 rows.append(torch.stack([found[output].double() for output in names.values()]))
-        return dict(zip(names, torch.stack(rows).sum(0).tolist(), strict=True))
+        return dict(zip(names, to_array(torch.stack(rows).sum(0)).tolist(), strict=True))
 
     def check(self, batch: Mapping[str, Array]) -> None:
         if problem := self.part.fits(batch):
@@ -298,7 +298,7 @@ class TorchTrainer:
 
     def finite(self) -> bool:
         flags = [value.isfinite().all() for value in self.values.values()]
-        return not self.part.any(bool(flags) and not torch.stack(flags).all())  # together: one wait for the device
+        return not self.part.any(bool(flags) and not to_array(torch.stack(flags).all()))  # one wait for the device
 
     def parameters(self) -> Deferred:
         def whole(address: str) -> Array:

@@ -133,7 +133,7 @@ def _serve(rank: int, connection: Any, said: str) -> None:
                 if size == 1:
                     told = work(ALONE, *given), ""
                 else:
-                    with joined(Launch(rank, size, rank)) as processes:
+                    with joined(Launch(rank, size)) as processes:
                         told = work(processes, *given), ""
                         processes.gather(None)  # none leaves before the last is done
             except Exception:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import signal
 import socket
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST = 60.0  # seconds
+SETTINGS: dict[str, Any] = {"steps": 10, "batch": 6, "p": 0, "evaluate_batches": 2, "checkpoint": 4}
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,36 @@ class Together:
         return Ended(codes, tuple(out), tuple(err))
 
 
+def words(*more: object, **settings: object) -> list[object]:
+    chosen = SETTINGS | settings
+    return ["train", *more, *(word for name, value in chosen.items() for word in ("--set", f"{name}={value}"))]
+
+
+def alone(spec: str, text: str, run: Path, **settings: Any) -> None:
+    from attndsl.training import train
+    from attndsl.training.console import Silent
+
+    chosen = SETTINGS | settings
+    train(spec, text, run, settings=chosen, backend="torch", device="cpu", console=Silent())
+
+
+def require_one_message(ended: Ended, code: str, *said: str) -> str:
+    """That all failed, and one said why."""
+    assert 0 not in ended.codes
+    (message,) = ended.messages
+    assert message.startswith(f"error[{code}]"), message
+    assert message.count("error[") == 1
+    for each in said:
+        assert each in message
+    return message
+
+
+# ---------------------------------------------------------------- what happens to some of them before they begin
+
+
 def no_larger_files(rank: int) -> None:
     """A disk that is full for the first process: none of its files gets beyond so many bytes."""
     if rank == 0:
-        import signal
-
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
@@ -116,3 +143,24 @@ def another_version(rank: int) -> None:
         import attndsl
 
         attndsl.__version__ = "0.0.1"
+
+
+def in_third_step(action: Callable[[], None]) -> None:
+    """Do something when this process begins its third step."""
+    from attndsl.backends.pytorch.trainer import TorchTrainer
+
+    original, calls = TorchTrainer.step, list[None]()
+
+    def step(self: TorchTrainer, *arguments: Any, **named: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 3:
+            action()
+        return original(self, *arguments, **named)
+
+    TorchTrainer.step = step  # type: ignore[method-assign]
+
+
+def stop_after_three(rank: int) -> None:
+    """One process is asked to stop in its third step, and none of the others: all of them do."""
+    if rank == 1:
+        in_third_step(lambda: os.kill(os.getpid(), signal.SIGTERM))

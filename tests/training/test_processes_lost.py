@@ -1,0 +1,229 @@
+"""Training in several processes of which one is lost, or waits for ever: the others end, and one says why."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from attndsl.backends.pytorch.timed import TIMED, TimedCollectives
+from tests.scripts import script
+from tests.training.crew import Crew, on_mesh
+from tests.training.several import (
+    Together,
+    in_third_step,
+    require_one_message,
+    words,
+)
+
+pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
+
+
+def impatient(rank: int) -> None:
+    """Who says nothing for two seconds is lost; groups wait for three."""
+    from attndsl.backends.pytorch import processes
+    from attndsl.running import heartbeats
+
+    heartbeats.SILENT = processes.SILENT = 2.0
+    processes._JOIN = timedelta(seconds=3)
+
+
+def one_is_stopped(rank: int) -> None:
+    impatient(rank)
+    if rank == 1:
+        in_third_step(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def the_first_is_stopped(rank: int) -> None:
+    impatient(rank)
+    if rank == 0:
+        in_third_step(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def one_is_killed_while_another_is_busy(rank: int) -> None:
+    if rank == 1:
+        in_third_step(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    elif rank == 2:
+        in_third_step(lambda: time.sleep(100))
+
+
+def one_is_busy(rank: int) -> None:
+    impatient(rank)
+    if rank == 0:
+        in_third_step(lambda: time.sleep(4))
+
+
+@pytest.mark.parametrize(
+    ("before", "who", "became"),
+    [
+        (one_is_stopped, 1, "has not answered for 2 seconds"),
+        pytest.param(the_first_is_stopped, 0, "has not answered for 2 seconds", marks=pytest.mark.slow),
+        (one_is_killed_while_another_is_busy, 1, "has ended without a word"),
+    ],
+)
+def test_a_process_that_is_lost(
+    spec: str, text: str, tmp_path: Path, before: Callable[[int], None], who: int, became: str
+) -> None:
+    """The others end, also one that is in the middle of something, and a launcher is not left with one that is
+    stopped."""
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(3, tmp_path, given, before=before).end()
+    require_one_message(ended, "E0771", f"process {who} of 3, on ", became)
+    assert ended.codes[who] == -signal.SIGKILL
+
+
+def hang_in(where: str, rank: int) -> None:
+    """As in the queues of GPUs that wait for one another: what they are asked for, or compute, does not come."""
+    import torch
+
+    from attndsl.backends.pytorch.divided import DividedTraining
+    from attndsl.backends.pytorch.trainer import TorchTrainer
+    from attndsl.running import heartbeats
+
+    def hangs(*given: Any, **named: Any) -> Any:
+        time.sleep(100)
+
+    def reads_in_vain(*given: Any, **named: Any) -> Any:
+        torch.Tensor.numpy = hangs  # type: ignore[method-assign]
+        return original(*given, **named)
+
+    heartbeats.STUCK = 1.0
+    if where == "_backward":
+        TorchTrainer._backward = hangs  # type: ignore[method-assign]
+        TorchTrainer._waiting = lambda self, training=True: TIMED.waiting()  # type: ignore[method-assign]
+    else:
+        place = TorchTrainer if where == "evaluate" else DividedTraining
+        original = getattr(place, where)
+        setattr(place, where, reads_in_vain)
+
+
+@pytest.mark.parametrize(
+    "where", ["_backward", "evaluate", *(pytest.param(name, marks=pytest.mark.slow) for name in ("norm", "whole"))]
+)
+def test_all_wait_for_one_another(spec: str, text: str, tmp_path: Path, where: str) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run", steps=1)
+    ended = Together(2, tmp_path, given, before=partial(hang_in, where)).end()
+    require_one_message(ended, "E0771", "the 2 processes have waited for one another")
+
+
+@pytest.mark.parametrize(
+    ("device", "compiles", "has_stepped", "waits"),
+    [
+        ("cpu", False, True, {"training": False, "evaluation": False}),  # there each collective says so itself
+        ("cuda", False, False, {"training": True, "evaluation": True}),
+        ("cuda", True, False, {"training": False, "evaluation": False}),  # it is being compiled
+        ("cuda", True, True, {"training": True, "evaluation": False}),
+        ("cpu", True, True, {"training": True, "evaluation": False}),
+    ],
+)
+def test_where_waits_are_out_of_sight(device: str, compiles: bool, has_stepped: bool, waits: dict[str, bool]) -> None:
+    from attndsl.backends.pytorch.trainer import TorchTrainer
+
+    program = SimpleNamespace(device=SimpleNamespace(type=device))
+    trainer: Any = SimpleNamespace(program=program, _compiles=compiles, _has_stepped=has_stepped)
+    for what, expected in waits.items():
+        with TorchTrainer._waiting(trainer, what == "training"):
+            assert bool(TIMED.waits) == expected, what
+
+
+def test_what_is_sent_to_compute_counts() -> None:
+    """Of what an optimizer computes with parameters that are divided, the time that goes into sending alone."""
+    with Crew(2) as crew:
+        (waited, alone), _ = crew.run(multiplied_and_gathered)
+    assert 0.25 < waited < 0.5
+    assert alone < 0.2
+
+
+def multiplied_and_gathered(processes: Any) -> tuple[float, float]:
+    """The seconds of the first, which waits for the other, and of one that is busy with something else."""
+    return on_mesh(processes, [("data", 2)], seconds_of_sending)
+
+
+def seconds_of_sending(rank: int, mesh: Any) -> tuple[float, float]:
+    import torch
+    from torch.distributed.tensor import DTensor, Shard
+
+    part, seconds = DTensor.from_local(torch.ones(2, 2), mesh, [Shard(0)]), list[float]()
+    (part * part).full_tensor()  # torch imports and makes something at first
+    for late, busy in ((0.3, 0.0), (0.0, 0.3)):
+        began = TIMED.seconds
+        time.sleep(late * rank)
+        with TIMED.sending():
+            product = part * part
+            time.sleep(busy)
+            assert product.full_tensor().sum() == 8
+        seconds.append(TIMED.seconds - began)
+    return seconds[0], seconds[1]
+
+
+def test_what_counts_as_a_wait() -> None:
+    """Each is another one, and what was waited for before goes on after one within it."""
+    timed = TimedCollectives()
+    seen = []
+    with timed.waiting():
+        seen.append(timed.waits)
+        assert timed.timed(lambda: timed.waits)() == 2
+        assert timed.seconds > 0
+        seen.append(timed.waits)
+    assert (seen, timed.waits) == ([1, 1], 0)
+
+
+def test_a_process_that_is_busy_is_not_lost(spec: str, text: str, tmp_path: Path) -> None:
+    """The others wait for it, longer than they waited for it to come, and than anybody may be silent."""
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(2, tmp_path, given, before=one_is_busy).end()
+    assert ended.codes == (0, 0), ended.messages
+
+
+def test_which_are_on_one_machine() -> None:
+    """By the names of machines, whatever a launcher says or does not."""
+    with Crew(3) as crew:
+        assert crew.run(place_here) == [(0, 3), (1, 3), (2, 3)]
+        crew.run(on_two_machines)
+        assert crew.run(place_here) == [(0, 2), (0, 1), (1, 2)]
+
+
+def place_here(processes: Any) -> tuple[int, int]:
+    return processes.local, processes.local_size
+
+
+def on_two_machines(processes: Any) -> None:
+    """The next time that they meet."""
+    from attndsl.running.heartbeats import Person
+
+    host = "ab"[processes.rank == 1]
+    Person.here = staticmethod(lambda rank: Person(rank, host, os.getpid(), os.getppid()))  # type: ignore[method-assign]
+
+
+LAUNCHER = """
+import subprocess, sys, time
+child = "from attndsl.backends.pytorch import processes; processes._end_with_the_launcher(); print('up', flush=True)"
+subprocess.Popen([sys.executable, "-c", child + "; import time; time.sleep(100)"])
+time.sleep(100)
+"""
+
+
+def test_the_launcher_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", LAUNCHER], stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        assert launcher.stdout.readline() == "up\n"
+        launcher.kill()
+        began = time.monotonic()
+        assert launcher.stdout.read() == ""  # until whoever could still say something has ended
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+def test_the_short_form_survives_kills(tmp_path: Path) -> None:
+    """`python scripts/kills.py` tries it more often."""
+    script("kills").try_kills(1, int.from_bytes(os.urandom(4)), tmp_path)
