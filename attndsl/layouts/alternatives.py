@@ -132,10 +132,10 @@ class Alternatives:
         """What a node sends at least where these operands lie so."""
         node, number = choice.node, choice.number
         states = [instead.get(i, self.located[v].planned.states[number]) for i, v in enumerate(node.inputs)]
-        others = [each.taken.channel for each in self.chooser.choices[node.output] if each is not choice]
+        others = {e.number: e.taken.channel for e in self.chooser.choices[node.output] if e is not choice}
         wanted = self.chooser.wanted.of(node.output).states[number]
         found: list[tuple[float, Size]] = []
-        for channel in self.chooser.possible(node, states, wanted, others):
+        for channel in self.chooser.possible(node, number, states, wanted, others):
             there = [i not in instead and self._is_there(choice, i, channel) for i in range(len(states))]
             sent = self._sent(choice, ChannelUse(channel, tuple(there)), instead)
             if sent is not None:
@@ -176,7 +176,7 @@ class Alternatives:
         """What it takes to bring a value from one way of lying along a dimension to another."""
         before, moves = placement.states[number], list[tuple[Value, Move]]()
         if isinstance(before, Owned):
-            before = PARTIAL
+            before, placement = PARTIAL, placement.at(number, PARTIAL)
         if before in (after, VARYING) or (
             before is WHOLE and after is PARTIAL and of.value in self.chooser.facts.zeros
         ):
@@ -188,8 +188,8 @@ class Alternatives:
         steps: Sequence[State] = (WHOLE, VARYING) if before is PARTIAL and after is VARYING else (after,)
         emitter = DeviceEmitter(self.mesh, moves, Builder(), times)
         for step in steps:
-            local = emitter.moved(local, number, before, step, "", differentiated=differentiated)
-            before = step
+            local = emitter.moved(local, placement, number, step, "", differentiated=differentiated)
+            placement = placement.at(number, step)
         total, again = NOTHING, any(made in self.again for made in of.versions.values())
         for _, move in moves:
             gathered = move.collective == AllGather.name and not move.in_backward

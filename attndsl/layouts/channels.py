@@ -39,10 +39,15 @@ class Channel:
         """Whether each device does all of it."""
         return self.result is WHOLE and all(state is WHOLE for state in self.operands)
 
-    def clashes(self, other: Channel) -> bool:
-        """Whether both divide one axis of one value."""
+    @property
+    def owned(self) -> tuple[Owned | None, ...]:
+        """Of the operands and the result, what is `Owned`."""
+        return tuple([state if isinstance(state, Owned) else None for state in (*self.operands, self.result)])
+
+    def shared(self, other: Channel) -> Iterator[tuple[int, Axis]]:
+        """The axes that both divide, with the number of the operand that has each, or of the result after these."""
         pairs = zip((*self.operands, self.result), (*other.operands, other.result), strict=True)
-        return any(isinstance(left, Axis) and left == right for left, right in pairs)
+        return ((i, left) for i, (left, right) in enumerate(pairs) if isinstance(left, Axis) and left == right)
 
 
 def channels(node: Node) -> tuple[Channel, ...]:
@@ -67,12 +72,14 @@ def linear_channels(node: Node, partial: Collection[int], zero: Collection[int])
             yield Channel(tuple(states), PARTIAL)
 
 
-def owned_channels(node: Node, states: Sequence[State], choices: Collection[Value]) -> Iterator[Channel]:
-    """The ways in which the result is right on the device that has the weights for it (`Owned`): to pick these, where
-    products follow, and to go on place by place."""
+def owned_channels(
+    node: Node, states: Sequence[State], choices: Collection[Value], on: tuple[str, ...]
+) -> Iterator[Channel]:
+    """The ways in which the result is right on the device that has the weights for it (`Owned`): to pick these, which
+    are divided over the dimensions `on`, where products follow, and to go on place by place."""
     op = node.op
     if isinstance(op, Take) and states[0] == op.over and node.inputs[1] in choices:
-        yield Channel((op.over, WHOLE), Owned(node.inputs[1], op.over, node.inputs[1].type.axes), op.over)
+        yield Channel((op.over, WHOLE), Owned(node.inputs[1], op.over, node.inputs[1].type.axes, on), op.over)
     owners = dict.fromkeys(state for state in states if isinstance(state, Owned))
     bound = op.works_along
     for owner in owners if len(owners) == 1 else ():

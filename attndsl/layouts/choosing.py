@@ -12,6 +12,7 @@ from attndsl.layouts.facts import Facts
 from attndsl.layouts.located import Located
 from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, State
 from attndsl.layouts.wanted import WantedPlacements
+from attndsl.ops import Take
 from attndsl.records import dataclass
 from attndsl.sizes import Size
 from attndsl.types import Axis
@@ -61,7 +62,8 @@ class ChannelChooser:
             return Channel((VARYING,) * len(node.inputs), VARYING)
         states = [self.located[value].planned.states[number] for value in node.inputs]
         first, *rest = sorted(
-            self.possible(node, states, wanted, others), key=lambda each: self._cost(node, number, each, wanted, times)
+            self.possible(node, number, states, wanted, dict(enumerate(others))),
+            key=lambda each: self._cost(node, number, each, wanted, times),
         )
         second = self._way(node, number, rest[0]) if rest else None
         choice = ChannelChoice(node, number, times, self._way(node, number, first), second)
@@ -69,15 +71,15 @@ class ChannelChooser:
         return first
 
     def possible(
-        self, node: Node, states: Sequence[State], wanted: State, others: Sequence[Channel]
+        self, node: Node, number: int, states: Sequence[State], wanted: State, others: Mapping[int, Channel]
     ) -> Iterator[Channel]:
         """The channels of a node that make use of how its operands lie along a dimension (`states`), or of how its
-        result is wanted, beside those along `others`."""
+        result is wanted, beside those along other dimensions."""
         partial = {i for i, state in enumerate(states) if is_sum(state)}
         zero = [i for i, value in enumerate(node.inputs) if value in self.facts.zeros]
         there = {state for state in (*states, wanted) if isinstance(state, Axis)}
         found = chain(
-            owned_channels(node, states, self.facts.choices),
+            owned_channels(node, states, self.facts.choices, self._on(node)),
             (
                 channel
                 for channel in channels(node)
@@ -85,7 +87,28 @@ class ChannelChooser:
             ),
             linear_channels(node, partial, zero),
         )
-        return (channel for channel in found if not any(channel.clashes(other) for other in others))
+        return (channel for channel in found if not self._clashes(node, number, channel, others))
+
+    def _clashes(self, node: Node, number: int, channel: Channel, others: Mapping[int, Channel]) -> bool:
+        """Whether a channel divides an axis that is divided along another dimension, unless rules put it on both; or
+        is not `Owned` where another is along its dimension, too."""
+        values, names = (*node.inputs, node.output), self.mesh.names
+        for at, other in others.items():
+            if any(
+                self.wanted.rule(values[i], a, names[n]) is None for i, a in channel.shared(other) for n in (number, at)
+            ):
+                return True
+            pairs = zip(channel.owned, other.owned, strict=True)
+            both = {names[number], names[at]}
+            if any(a != b and both <= {on for each in (a, b) if each is not None for on in each.on} for a, b in pairs):
+                return True
+        return False
+
+    def _on(self, node: Node) -> tuple[str, ...]:
+        """The dimensions on which the axis lies that an operation takes from."""
+        if not isinstance(node.op, Take):
+            return ()
+        return self.located[node.inputs[0]].planned.divided.get(node.op.over, ())
 
     def needed(self, node: Node, i: int, channel: Channel) -> State:
         """How an operand must lie for a channel."""

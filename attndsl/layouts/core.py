@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 
 from attndsl.diagnostics import Span
@@ -36,6 +37,10 @@ class Mesh:
     def size(self, name: str) -> int:
         """How many devices there are along a dimension; `KeyError` where there is none of this name."""
         return dict(self.dimensions)[name]
+
+    def count(self, names: Iterable[str]) -> int:
+        """How many devices there are along these dimensions together."""
+        return prod(map(self.size, names))
 
     def coordinates(self, rank: int) -> dict[str, int]:
         """Where a device stands along each dimension."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attndsl.diagnostics import Span
 from attndsl.graph import Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.layouts.core import Mesh
-from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, State, part_of
+from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Placement, State, part_of
 from attndsl.ops import (
+    Add,
     AllGather,
     AllReduce,
     AllToAll,
@@ -80,16 +83,18 @@ class DeviceEmitter:
         """The value with its axes in the order of `type`."""
         return value if value.type.axes == type.axes else self.emit(Transpose(type.axes), value)
 
-    def start(self, number: int, axis: Axis) -> Value:
-        """Where the device's part of an axis begins that a dimension divides."""
-        name, size = self.mesh.dimensions[number]
-        return self.emit(Mul(), self.emit(Rank(name)), self.emit(SizeOf(part_of(axis, size).size)))
+    def start(self, on: Sequence[str], axis: Axis) -> Value:
+        """Where the device's part of an axis begins that lies on these dimensions."""
+        place, *places = (self.emit(Rank(name)) for name in on)
+        for name, after in zip(on[1:], places, strict=True):
+            place = self.emit(Add(), self.emit(Mul(), place, self.emit(Constant(self.mesh.size(name)))), after)
+        return self.emit(Mul(), place, self.emit(SizeOf(part_of(axis, self.mesh.count(on)).size)))
 
-    def within(self, index: Value, number: int, axis: Axis) -> tuple[Value, Value]:
+    def within(self, index: Value, on: Sequence[str], axis: Axis) -> tuple[Value, Value]:
         """Of an index into such an axis, whether the device has it, and where (0 where it has not)."""
-        nothing, size = self.emit(Constant(0)), self.mesh.dimensions[number][1]
-        at = self.emit(Sub(), index, self.start(number, axis))
-        below = self.emit(Lt(), at, self.emit(SizeOf(part_of(axis, size).size)))
+        nothing = self.emit(Constant(0))
+        at = self.emit(Sub(), index, self.start(on, axis))
+        below = self.emit(Lt(), at, self.emit(SizeOf(part_of(axis, self.mesh.count(on)).size)))
         here = self.emit(And(), self.emit(Ge(), at, nothing), below)
         return here, self.emit(Where(), here, at, nothing)
 
@@ -127,18 +132,18 @@ class DeviceEmitter:
         return self.collective(AllReduce(name, size, kind), value, reason, differentiated=True)
 
     def moved(
-        self, value: Value, number: int, before: State, after: State, reason: str, *, differentiated: bool
+        self, value: Value, now: Placement, number: int, after: State, reason: str, *, differentiated: bool
     ) -> Value:
-        """The value, which lies along a dimension as `before` says, as `after` says."""
-        name, size = self.mesh.dimensions[number]
+        """The value, which lies as `now` says, along a dimension as `after` says. No later one has the same axis."""
+        (name, size), before, others = self.mesh.dimensions[number], now.states[number], now.at(number, WHOLE).parts
         op: Collective
-        if isinstance(before, Axis) and isinstance(after, Axis):
-            op = AllToAll(name, size, part_of(before, size), before, after, part_of(after, size))
-        elif isinstance(before, Axis):
-            varying = after is VARYING and differentiated
-            op = AllGather(name, size, part_of(before, size), before, varying)
-        elif isinstance(after, Axis):
-            op = (ReduceScatter if before is PARTIAL else Shard)(name, size, after, part_of(after, size))
+        joined, cut = (others.get(state, state) if isinstance(state, Axis) else None for state in (before, after))
+        if joined is not None and cut is not None:
+            op = AllToAll(name, size, part_of(joined, size), joined, cut, part_of(cut, size))
+        elif joined is not None:
+            op = AllGather(name, size, part_of(joined, size), joined, after is VARYING and differentiated)
+        elif cut is not None:
+            op = (ReduceScatter if before is PARTIAL else Shard)(name, size, cut, part_of(cut, size))
         elif before is PARTIAL:
             op = AllReduce(name, size)
         else:

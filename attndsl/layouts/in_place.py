@@ -23,8 +23,8 @@ from attndsl.records import fields, replace
 from attndsl.sizes import ONE, Size
 from attndsl.types import Axis
 
-Divided = Callable[[Value], Mapping[Axis, tuple[str, int]]]
-"""The axes of a value that a layout wants to divide, each with the dimension of the mesh."""
+Divided = Callable[[Value], Mapping[Axis, tuple[str, ...]]]
+"""The axes of a value that a layout wants to divide, each with the dimensions of the mesh."""
 
 Rewritten = tuple[list[Node], tuple[Value, ...]]
 """The nodes of a region, and its results."""
@@ -75,7 +75,7 @@ def _without_sorts(divided: Divided, nodes: list[Node], results: tuple[Value, ..
 def _dimensions(value: Value, axis: Axis, makers: Mapping[Value, Node], divided: Divided) -> frozenset[str]:
     """The dimensions over which a layout divides an axis of a value, or one of those that it was made of."""
     if axis in divided(value):
-        return frozenset({divided(value)[axis][0]})
+        return frozenset(divided(value)[axis])
     match makers.get(value):
         case Node(op=Flatten(parts, whole), inputs=(inner,)) if whole == axis:
             return frozenset[str]().union(*(_dimensions(inner, part, makers, divided) for part in parts))
@@ -89,7 +89,7 @@ def _without_joins(divided: Divided, nodes: list[Node], results: tuple[Value, ..
     for op in dict.fromkeys(node.op for node in nodes if isinstance(node.op, Flatten)):
         now = rewritten or (nodes, results)
         joined = [divided(node.inputs[0]) for node in now[0] if node.op == op]
-        others = frozenset(places[part][0] for places in joined for part in op.parts[1:] if part in places)
+        others = frozenset(name for places in joined for part in op.parts[1:] for name in places.get(part, ()))
         if others:
             rewritten = _Unjoined(op.axis, op.parts, others, divided).of(*now) or rewritten
     return rewritten
@@ -156,7 +156,8 @@ class _Spreading:
 
     def _is_divided_otherwise(self, value: Value) -> bool:
         places = self.divided(value).items() if self.dimensions else ()
-        return any(axis not in (self.axis, *self.parts) and on in self.dimensions for axis, (on, _) in places)
+        own = (self.axis, *self.parts)
+        return any(axis not in own and any(map(self.dimensions.__contains__, on)) for axis, on in places)
 
     def _with_parts(self, axes: Iterable[Axis]) -> tuple[Axis, ...]:
         return tuple(part for axis in axes for part in (self.parts if axis == self.axis else (axis,)))

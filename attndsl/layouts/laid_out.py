@@ -73,13 +73,12 @@ class LaidOut:
         """What one device is given of the inputs that are given. Raises E1004 for an axis that cannot be divided."""
         types = {info.name: info.value.type for info in self.whole.inputs}
         for name, array in arrays.items():
-            for axis, (dimension, size) in self.inputs[name].divided.items():
-                length = array.shape[types[name].index(axis)]
-                if length % size:
-                    message = (
-                        f"`{name}` is {length} long along `{axis.name}`, which {size} devices share on `{dimension}`"
-                    )
-                    raise error(NOT_DIVISIBLE, message, help=f"give a multiple of {size}")
+            for axis, on in self.inputs[name].divided.items():
+                length, count = array.shape[types[name].index(axis)], self.layout.mesh.count(on)
+                if length % count:
+                    where = " and ".join(f"`{dimension}`" for dimension in on)
+                    message = f"`{name}` is {length} long along `{axis.name}`, which {count} devices share on {where}"
+                    raise error(NOT_DIVISIBLE, message, help=f"give a multiple of {count}")
         sizes = {
             str(axis.size): n for name, a in arrays.items() for axis, n in zip(types[name].axes, a.shape, strict=True)
         }
@@ -102,8 +101,8 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     taken = staged_loops(graph, layout).values()
     rows = rows_in_stages(graph, layout, wanted.classes)
 
-    def divided(value: Value) -> dict[Axis, tuple[str, int]]:
-        in_microbatches = {rows[value]: ("", 1)} if value in rows else {}  # which lie on no dimension
+    def divided(value: Value) -> dict[Axis, tuple[str, ...]]:
+        in_microbatches = {rows[value]: ("",)} if value in rows else {}  # which lie on no dimension
         return in_microbatches | wanted.of(value).divided
 
     graph = in_place(graph, divided)
@@ -119,7 +118,8 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     rules = {
         (info.address, axis, name): rule
         for info in graph.parameters
-        for axis, (name, _) in wanted.of_parameter(info).divided.items()
+        for axis, on in wanted.of_parameter(info).divided.items()
+        for name in on
         if (rule := wanted.rule(info.address, axis, name)) is not None
     }
     again = _made_again(walk)

@@ -51,26 +51,35 @@ def lying_after(node: Node, placement: Placement) -> Placement:
 
 
 _RANKS = (
-    (Owned, PARTIAL), (WHOLE, Axis), (PARTIAL, Axis), (Axis, Axis), (PARTIAL, WHOLE), (Axis, WHOLE), (WHOLE, VARYING),
+    (Owned, PARTIAL), (WHOLE, Axis), (PARTIAL, Axis), (Axis, Axis), (WHOLE, VARYING), (PARTIAL, WHOLE), (Axis, WHOLE),
 )  # fmt: skip
+"""The order of steps: the earlier something is cut and the later it is put together, the less is sent, forwards and
+for the gradient."""
 
 
 def next_states(now: States, target: States) -> States:
     """The states after the next step from one to the other."""
     steps: list[tuple[int, States]] = []
-    for number, (before, after) in enumerate(zip(now, target, strict=True)):
-        if before == after:
-            continue
+    unlike = [number for number, (before, after) in enumerate(zip(now, target, strict=True)) if before != after]
+    for number in unlike:
+        before, after = now[number], target[number]
         if isinstance(before, Owned):
             after = PARTIAL
         if before is PARTIAL and after is VARYING:
             after = WHOLE
-        if isinstance(after, Axis) and after in now:
-            continue  # another dimension must let go of it first
-        order = next((i for i, kinds in enumerate(_RANKS) if _is(before, kinds[0]) and _is(after, kinds[1])), 4)
-        steps.append((order, (*now[:number], after, *now[number + 1 :])))
-    if not steps:  # two dimensions exchange their axes
-        number = next(i for i, (before, after) in enumerate(zip(now, target, strict=True)) if before != after)
+        ends = [state for state in (before, after) if isinstance(state, Axis)]
+        if any(state in ends for state in now[number + 1 :]):
+            continue  # a later dimension must let go of it first
+        if isinstance(after, Axis) and any(after in (now[other], target[other]) for other in unlike if other < number):
+            continue  # an earlier one must let go of it first, or have it
+        order = next(
+            (i for i, kinds in enumerate(_RANKS) if _is(before, kinds[0]) and _is(after, kinds[1])), len(_RANKS)
+        )
+        with_zeros = tuple([PARTIAL if state == before else state for state in now])  # along all of its dimensions
+        steps.append((order, with_zeros if isinstance(before, Owned) else (*now[:number], after, *now[number + 1 :])))
+    if not steps:  # the last one lets go that others wait for
+        waited = {state for number in unlike for state in (now[number], target[number])}
+        number = max(i for i, state in enumerate(now) if isinstance(state, Axis) and state in waited)
         return (*now[:number], WHOLE, *now[number + 1 :])
     return min(steps, key=lambda step: step[0])[1]
 

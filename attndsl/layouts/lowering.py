@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attndsl.graph import Node, Value
 from attndsl.layouts.emitting import DeviceEmitter
-from attndsl.layouts.placements import part_of
+from attndsl.layouts.placements import Placement, part_of
 from attndsl.ops import (
     Abs,
     Add,
@@ -31,7 +31,6 @@ from attndsl.ops import (
     Op,
     Range,
     ScatterAdd,
-    Shard,
     Shift,
     Softmax,
     StopGradient,
@@ -83,20 +82,28 @@ class LocalNode:
         return value
 
     @property
+    def axis(self) -> Axis:
+        """The one axis that matters."""
+        (axis,) = {axis for _, axis in self.own}
+        return axis
+
+    @property
+    def on(self) -> tuple[str, ...]:
+        """The dimensions that matter."""
+        return tuple(self.emitter.mesh.names[number] for number, _ in self.own)
+
+    @property
     def part(self) -> Axis:
-        """The device's part of the one axis that matters."""
-        ((number, axis),) = self.own
-        return part_of(axis, self.emitter.mesh.dimensions[number][1])
+        """The device's part of that axis."""
+        return part_of(self.axis, self.emitter.mesh.count(self.on))
 
     def start(self) -> Value:
         """Where the device's part of that axis begins."""
-        ((number, axis),) = self.own
-        return self.emitter.start(number, axis)
+        return self.emitter.start(self.on, self.axis)
 
     def within(self, index: Value) -> tuple[Value, Value]:
         """Of an index into that axis, whether the device has it, and where (0 where it has not)."""
-        ((number, axis),) = self.own
-        return self.emitter.within(index, number, axis)
+        return self.emitter.within(index, self.on, self.axis)
 
     def where(self, condition: Value, value: Value) -> Value:
         """The value where the condition holds, else 0."""
@@ -117,10 +124,7 @@ def lowered(local: LocalNode) -> Value:
 
 def _mean(local: LocalNode) -> Value:
     """The parts are of one length, so the mean is that of their means."""
-    count = 1
-    for number, _ in local.own:
-        count *= local.emitter.mesh.dimensions[number][1]
-    return local.emit(Div(), local.whole(), local.constant(float(count)))
+    return local.emit(Div(), local.whole(), local.constant(float(local.emitter.mesh.count(local.on))))
 
 
 def _extreme(local: LocalNode) -> Value:
@@ -208,9 +212,10 @@ def _dropout(local: LocalNode) -> Value:
     op = local.node.op
     assert isinstance(op, Dropout)
     drawn = local.emit(op, local.emit(Broadcast(local.node.output.type.axes), local.constant(1.0)), *rate)
+    placement = Placement.whole(local.emitter.mesh)
     for number, axis in local.own:
-        name, size = local.emitter.mesh.dimensions[number]
-        drawn = local.emit(Shard(name, size, axis, part_of(axis, size)), drawn)
+        drawn = local.emitter.moved(drawn, placement, number, axis, "", differentiated=False)
+        placement = placement.at(number, axis)
     return local.emit(Mul(), x, drawn)
 
 

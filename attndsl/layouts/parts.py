@@ -9,7 +9,7 @@ from attndsl.graph.builder import Builder
 from attndsl.layouts.channels import Channel
 from attndsl.layouts.emitting import DeviceEmitter
 from attndsl.layouts.lowering import LocalNode, lowered
-from attndsl.layouts.placements import Owned, Placement, part_of
+from attndsl.layouts.placements import Owned, Placement
 from attndsl.ops import Op
 from attndsl.records import fields
 from attndsl.types import Axis
@@ -41,13 +41,13 @@ def called(local: Value, value: Value) -> Value:
 def _parts(node: Node, chosen: Sequence[Channel], placement: Placement) -> dict[Axis, Axis]:
     """The axes of a node's operands and result that are divided, with the device's part. What an attribute says of an
     axis it says of the first operand's, if that has it."""
-    found = {axis: part_of(axis, count) for axis, (_, count) in placement.divided.items()}
+    found = placement.parts
     for i in reversed(range(len(node.inputs))):
-        states = Placement(placement.mesh, tuple(channel.operands[i] for channel in chosen))
-        found |= {axis: part_of(axis, count) for axis, (_, count) in states.divided.items()}
+        own = Placement(placement.mesh, tuple(channel.operands[i] for channel in chosen)).parts
+        found |= own
         if i == 0:
             for axis in node.inputs[0].type.axes:
-                if axis not in states.divided:
+                if axis not in own:
                     found.pop(axis, None) if axis in node.op.goes_over else None
     return found
 

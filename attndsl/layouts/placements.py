@@ -26,17 +26,18 @@ WHOLE, PARTIAL, VARYING = Undivided.WHOLE, Undivided.PARTIAL, Undivided.VARYING
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """What depends on weights that are divided along `over`, which `index` picks from: at each place along `axes` (the
-    index's, perhaps called otherwise) it is right on the device that has what is picked there, and means nothing on
-    the others. With zeros there it is `PARTIAL`."""
+    """What depends on weights that are divided along `over`, which `index` picks from, over the dimensions `on`: at
+    each place along `axes` (the index's, perhaps called otherwise) it is right on the device that has what is picked
+    there, and means nothing on the others. With zeros there it is `PARTIAL`. It lies so along all of `on`, or none."""
 
     index: Value
     over: Axis
     axes: tuple[Axis, ...]
+    on: tuple[str, ...]
 
     def called(self, names: Mapping[Axis, Axis]) -> Owned:
         """The same, of a value whose axes are called otherwise."""
-        return Owned(self.index, self.over, tuple([names.get(axis, axis) for axis in self.axes]))
+        return Owned(self.index, self.over, tuple([names.get(axis, axis) for axis in self.axes]), self.on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ too."""
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How a value lies along each dimension of `mesh`, in its order. An axis lies on one dimension at most."""
+    """How a value lies along each dimension of `mesh`, in its order. An axis that lies on several is cut along the
+    first of them, and each part along the next."""
 
     mesh: Mesh
     states: tuple[State, ...]
@@ -71,10 +73,18 @@ class Placement:
         return Placement(self.mesh, (*self.states[:number], state, *self.states[number + 1 :]))
 
     @property
-    def divided(self) -> dict[Axis, tuple[str, int]]:
-        """The axes along which it is divided, with the dimension and its size."""
-        pairs = zip(self.mesh.dimensions, self.states, strict=True)
-        return {state: dimension for dimension, state in pairs if isinstance(state, Axis)}
+    def divided(self) -> dict[Axis, tuple[str, ...]]:
+        """The axes along which it is divided, with the dimensions on which each lies."""
+        found: dict[Axis, tuple[str, ...]] = {}
+        for name, state in zip(self.mesh.names, self.states, strict=True):
+            if isinstance(state, Axis):
+                found[state] = (*found.get(state, ()), name)
+        return found
+
+    @property
+    def parts(self) -> dict[Axis, Axis]:
+        """The axes along which it is divided, with the part of each that a device has."""
+        return {axis: part_of(axis, self.mesh.count(names)) for axis, names in self.divided.items()}
 
     @property
     def rounds(self) -> Iterator[tuple[str, Rounds]]:
@@ -89,13 +99,13 @@ class Placement:
 
     def local(self, type: Type) -> Type:
         """What one device has of a value of this type."""
-        divided = self.divided
-        return Type(type.dtype, tuple([part_of(a, divided[a][1]) if a in divided else a for a in type.axes]))
+        parts = self.parts
+        return Type(type.dtype, tuple([parts.get(axis, axis) for axis in type.axes]))
 
     def shown(self, type: Type) -> str:
         """`[B/data, T, width]`, `[B, T, width] +model` for a sum, `h/stages [width]` for a parameter of layers."""
         divided = self.divided
-        axes = [f"{axis}/{divided[axis][0]}" if axis in divided else str(axis) for axis in type.axes]
+        axes = ["/".join((str(axis), *divided.get(axis, ()))) for axis in type.axes]
         pairs = zip(self.mesh.names, self.states, strict=True)
         owned = [f"by {state.over.name}/{name}" for name, state in pairs if isinstance(state, Owned)]
         stages = [f"{state.loop}/{name}" for name, state in self.rounds]
@@ -114,7 +124,10 @@ def indices(
     array where there are no axes, too."""
     divided, found = placement.divided, list[slice]()
     for axis, length in zip(type.axes, shape, strict=True):
-        name, count = divided.get(axis, ("", 1))
+        at, count = 0, 1
+        for name in divided.get(axis, ()):
+            size = placement.mesh.size(name)
+            at, count = at * size + coordinates[name], count * size
         part = length // count
-        found.append(slice(coordinates[name] * part, (coordinates[name] + 1) * part) if count > 1 else slice(None))
+        found.append(slice(at * part, (at + 1) * part) if count > 1 else slice(None))
     return (*found, ...)

@@ -10,7 +10,7 @@ from attndsl.layouts.emitting import DeviceEmitter, Move
 from attndsl.layouts.facts import Facts
 from attndsl.layouts.located import Located, States, lying_before, next_states
 from attndsl.layouts.parts import called, localized, on_parts
-from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, Placement, part_of
+from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, Placement
 from attndsl.layouts.wanted import WantedPlacements
 from attndsl.ops import Rename
 from attndsl.types import Axis
@@ -49,7 +49,7 @@ class ValueRequests:
             before = tuple(lying_before(there.recipe, state) for state in states)
             local = self.request(there.source.value, Placement(self.mesh, before), reader)
             there.emitter.stamp(there.recipe)
-            parts = {axis: part_of(axis, n) for p in (before, states) for axis, (_, n) in self._divided(p).items()}
+            parts = Placement(self.mesh, before).parts | Placement(self.mesh, states).parts
             found = called(there.emitter.emit(localized(there.recipe.op, parts), local), value)
         elif there.recipe is not None:
             found = self._made_anew(there.recipe, states, there.emitter)
@@ -75,21 +75,23 @@ class ValueRequests:
             if after not in there.versions:
                 number = next(i for i, (a, b) in enumerate(zip(now, after, strict=True)) if a != b)
                 state, local = now[number], there.versions[now]
+                placement, emitter = Placement(self.mesh, now), there.emitter
                 there.versions[after] = (
-                    self._with_zeros(there.emitter, local, state, now, number)
+                    self._with_zeros(emitter, local, state, placement)
                     if isinstance(state, Owned)
-                    else there.emitter.moved(local, number, state, after[number], reason, differentiated=differentiated)
+                    else emitter.moved(local, placement, number, after[number], reason, differentiated=differentiated)
                 )
             now = after
         return there.versions[target]
 
-    def _with_zeros(self, emitter: DeviceEmitter, value: Value, owned: Owned, now: States, number: int) -> Value:
+    def _with_zeros(self, emitter: DeviceEmitter, value: Value, owned: Owned, now: Placement) -> Value:
         """A value that is right in some places on each device, with zeros in the others."""
         axes = owned.index.type.axes
-        states = tuple(state if isinstance(state, Axis) and state in axes else WHOLE for state in now)
-        index = self.request(owned.index, Placement(self.mesh, states))
-        here, _ = emitter.within(index, number, owned.over)
-        parts = {axis: part_of(axis, n) for axis, (_, n) in self._divided(states).items()}
+        states = tuple(state if isinstance(state, Axis) and state in axes else WHOLE for state in now.states)
+        placement = Placement(self.mesh, states)
+        index = self.request(owned.index, placement)
+        here, _ = emitter.within(index, owned.on, owned.over)
+        parts = placement.parts
         for old, new in zip(axes, owned.axes, strict=True):
             if old != new:
                 here = emitter.emit(Rename(parts.get(old, old), new), here)
@@ -100,8 +102,9 @@ class ValueRequests:
         chosen, left = list[Channel](), list[tuple[int, Axis]]()
         for number, state in enumerate(states):
             ways = channels(node)
-            found = next((c for c in ways if c.result == state and not any(c.clashes(o) for o in chosen)), None)
-            if found is None or (found.own is not None and any(channel.own for channel in chosen)):
+            others = [channel for channel in chosen if channel.result != state]
+            found = next((c for c in ways if c.result == state and not any(map(any, map(c.shared, others)))), None)
+            if found is None or (found.own is not None and any(c.own not in (None, found.own) for c in chosen)):
                 found = ways[0]
                 if isinstance(state, Axis):
                     left.append((number, state))
@@ -114,11 +117,9 @@ class ValueRequests:
         placement = Placement(self.mesh, tuple(channel.result for channel in chosen))
         local = self.computed(node, inputs, chosen, placement, emitter)
         for number, axis in left:
-            local = emitter.moved(local, number, WHOLE, axis, "", differentiated=False)
+            local = emitter.moved(local, placement, number, axis, "", differentiated=False)
+            placement = placement.at(number, axis)
         return local if left else called(local, node.output)
-
-    def _divided(self, states: States) -> dict[Axis, tuple[str, int]]:
-        return Placement(self.mesh, states).divided
 
     def computed(
         self,
@@ -131,9 +132,9 @@ class ValueRequests:
         """The device's part of the result."""
         differentiated = bool(node.inputs) and node.inputs[0] in self.facts.differentiated
         local = on_parts(node, inputs, chosen, placement, emitter, differentiated=differentiated)
-        for number, state in enumerate(placement.states) if node.op.contracts else ():
-            if isinstance(state, Owned):  # what is 0 where it means nothing need not be computed there
-                local = self._with_zeros(emitter, local, state, placement.states, number)
+        for owned in dict.fromkeys(placement.states) if node.op.contracts else ():
+            if isinstance(owned, Owned):  # what is 0 where it means nothing need not be computed there
+                local = self._with_zeros(emitter, local, owned, placement)
         return local
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label
 from attndsl.graph import ParameterInfo, Value
@@ -32,8 +32,7 @@ class WantedPlacements:
             found = [i for i, rule in enumerate(layout.rules) if any(_has(rule, axis) for _, axis in places)]
             if found:
                 self.marks[root] = found
-                for number in found:
-                    mistakes += self._fits(layout.rules[number], places)
+                mistakes += self._fits([layout.rules[number] for number in found], places)
         if mistakes:
             raise AttnError(*dict.fromkeys(mistakes))
 
@@ -62,31 +61,36 @@ class WantedPlacements:
         for number, rule in enumerate(self.layout.rules):
             at = self.mesh.names.index(rule.dimension)
             if states[at] is WHOLE and self.mesh.dimensions[at][1] > 1:
-                states[at] = next((a for a in type.axes if number in marks[a] and a not in states), WHOLE)
+                found = (axis for axis in type.axes if number in marks[axis])
+                states[at] = min(found, key=states.__contains__, default=WHOLE)
         return Placement(self.mesh, tuple(states))
 
-    def _fits(self, rule: PlacementRule, places: list[Place]) -> Iterator[Diagnostic]:
-        """What of a class cannot be divided as a rule says; that the rest can be is a constraint of the graph."""
-        count = self.mesh.size(rule.dimension)
-        sizes = dict.fromkeys(axis.size for key, axis in places if not self.is_apart(key, rule.dimension))
-        for size in sizes if count > 1 else ():
-            value = size.known(self.graph.sizes)
+    def _fits(self, rules: list[PlacementRule], places: list[Place]) -> Iterator[Diagnostic]:
+        """What of a class cannot be divided as the rules for it say, by all of them together; that the rest can be is a
+        constraint of the graph."""
+        divided: dict[Size, dict[str, PlacementRule]] = {}
+        for rule in rules:
+            if self.mesh.size(rule.dimension) > 1:
+                for size in {axis.size: None for key, axis in places if not self.is_apart(key, rule.dimension)}:
+                    divided.setdefault(size, {}).setdefault(rule.dimension, rule)
+        for size, on in divided.items():
+            count, value = self.mesh.count(on), size.known(self.graph.sizes)
             if value is None:
-                self._require(size, count, rule)
+                self._require(size, count, list(on.values()))
             elif value % count:
-                yield self._indivisible(rule, size, value, count)
+                yield self._indivisible(on, size, value, count)
 
-    def _require(self, size: Size, count: int, rule: PlacementRule) -> None:
-        span = rule.span or self.graph.span
+    def _require(self, size: Size, count: int, rules: Sequence[PlacementRule]) -> None:
+        span = rules[0].span or self.graph.span
         if span is not None and size.symbols - self.graph.sizes.keys():
-            of = Size.of(count)
-            found = Constraint("divides", size, of, span, NOT_DIVISIBLE, notes=(f"the layout says `{rule}`",))
+            notes = tuple(f"the layout says `{rule}`" for rule in rules)
+            found = Constraint("divides", size, Size.of(count), span, NOT_DIVISIBLE, notes=notes)
             if found not in self.constraints:
                 self.constraints.append(found)
 
-    def _indivisible(self, rule: PlacementRule, size: Size, value: int, count: int) -> Diagnostic:
-        shown = str(value) if str(size) == str(value) else f"`{size}` ({value})"
-        message = f"{shown} cannot be divided over the {count} devices along `{rule.dimension}`"
+    def _indivisible(self, on: Mapping[str, PlacementRule], size: Size, value: int, count: int) -> Diagnostic:
+        shown, rule = str(value) if str(size) == str(value) else f"`{size}` ({value})", next(iter(on.values()))
+        message = f"{shown} cannot be divided over the {count} devices along {' and '.join(f'`{it}`' for it in on)}"
         fitting = [n for n in range(2, min(value, 64) + 1) if value % n == 0]
         ways = [f"{', '.join(map(str, fitting[:8]))} devices would divide it"] if fitting else []
         symbols = sorted(size.symbols)

@@ -109,14 +109,14 @@ def assembled(laid_out: LaidOut, parts: list[Array | None], type: Type, placemen
     mesh, divided = laid_out.layout.mesh, placement.divided
     some = next(part for part in parts if part is not None)
     lengths = zip(type.axes, some.shape, strict=True)
-    shape = tuple(length * (divided[axis][1] if axis in divided else 1) for axis, length in lengths)
+    shape = tuple(length * mesh.count(divided.get(axis, ())) for axis, length in lengths)
     whole = np.zeros(shape, some.dtype)
     seen: dict[tuple[int, ...], Array] = {}
     for rank, part in enumerate(parts):
         if part is None:
             continue
         coordinates = mesh.coordinates(rank)
-        place = tuple(coordinates[dimension] for dimension, _ in divided.values())
+        place = tuple(coordinates[dimension] for on in divided.values() for dimension in on)
         first = seen.setdefault(place, part)
         if first is not part and not np.array_equal(first, part, equal_nan=part.dtype.kind == "f"):
             raise Differ(f"rank {rank} has another `{name}` than a rank that should have the same")

@@ -188,8 +188,8 @@ class DividedTraining(WholeTraining):
         norms = to_array(torch.stack(torch._foreach_norm(list(gradients.values())))).tolist() if gradients else []
         for address, norm in zip(gradients, norms, strict=True):
             placement = self._places[address][1]
-            parts = math.prod(size for _, size in placement.divided.values())
-            parts *= math.prod(mesh.size(name) for name, _ in placement.rounds)
+            parts = mesh.count(name for on in placement.divided.values() for name in on)
+            parts *= mesh.count(name for name, _ in placement.rounds)
             total += norm**2 * parts / mesh.devices
         return math.sqrt(self.processes.total([total])[0])
 

@@ -89,6 +89,19 @@ def test_parameters_are_gathered_one_layer_at_a_time() -> None:
     assert all(placement.divided for placement in found.parameters.values())
 
 
+def test_rows_on_two_dimensions_of_which_one_has_the_parameters() -> None:
+    """Hybrid sharding (Zhao et al., 2023, PyTorch FSDP, section 3.2.2): gradients are scattered over the devices that
+    share the parameters, and of its part each adds up what the replicas have."""
+    found = laid_out("replica=2, data=4; B on replica; B on data; parameters on data")
+    assert not found.warnings
+    assert found.inputs["tokens"].shown(found.whole.inputs[0].value.type) == "[B/replica/data, T]"
+    sent = [move for move in found.moves if move.in_backward and move.scope == "h.*.mlp.up" and move.type.rank == 2]
+    assert {(m.collective, m.on, m.bytes.known(found.whole.sizes)) for m in sent} == {
+        ("all_gather", "data", 16 * 64 * 4), ("reduce_scatter", "data", 16 * 64 * 4),
+        ("all_reduce", "replica", 16 * 64 * 4 // 4),
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("mask", ["causal", "causal & window(2)"])
 def test_keys_and_values_of_all_positions_are_gathered(mask: str) -> None:
     """Whatever the mask (Llama Team, 2024, section 3.3.2): once in each layer, and their gradients are scattered."""
@@ -186,6 +199,15 @@ def test_what_does_not_divide_is_told_with_a_way_out() -> None:
     assert "E1004" in text
     assert "`heads` (4) cannot be divided over the 3 devices along `model`" in text
     assert "2, 4 devices would divide it" in text
+
+
+def test_an_axis_is_divided_over_all_dimensions_on_which_it_lies() -> None:
+    text = refusal("a=2, b=4; heads on a; heads on b")
+    assert "E1004" in text
+    assert "`heads` (4) cannot be divided over the 8 devices along `a` and `b`" in text
+    found = laid_out("a=2, b=4; B on a; B on b")
+    failed = [constraint.failure({"B": 12}) for constraint in found.graph.constraints if constraint.code == "E1004"]
+    assert [problem.message for problem in failed] == ["`B` (12) is not divisible by 8"]
 
 
 def test_rows_that_do_not_divide_are_told_when_they_are_given() -> None:

@@ -25,19 +25,22 @@ LAYOUTS = {
     "context": "data=2, context=2; B on data; T on context",
     "three": "data=4, context=2, model=2; B on data; T on context; MODEL",
     "experts": "data=2, experts=2; B on data; EXPERTS on experts",
+    "rows by experts": "data=2, experts=2; B on data; B on experts; EXPERTS on experts",
+    "experts on both": "data=2, context=2; B on data; T on context; EXPERTS on data; EXPERTS on context",
     "stages": "stages=2; LAYERS on stages in 4 microbatches",
     "stages of all": "data=2, stages=2, model=2; LAYERS on stages; B on data; MODEL",
 }
 
 
-MOST = ("three", "experts", "stages")
+OF_EXPERTS = ("experts", "rows by experts", "experts on both")
+MOST = ("three", *OF_EXPERTS, "stages")
 REST = [layout for layout in LAYOUTS if layout not in MOST]
 TRIED = [
     (name, layout)
     for number, name in enumerate(shipped())
     for layout in LAYOUTS
     if layout in MOST or layout == REST[number % len(REST)] or os.environ.get("ATTNDSL_LAYOUTS") == "all"
-    if layout != "experts" or name in EXPERTS
+    if layout not in OF_EXPERTS or name in EXPERTS
 ]
 
 

@@ -118,7 +118,13 @@ LAYOUTS = {
     "sequence": "data=2, model=4; B on data; heads, 4*width, vocab on model; T on model",
     "context": "data=2, context=2; B on data; T on context",
     "three": "data=2, context=2, model=4; B on data; T on context; heads, 4*width, vocab on model",
+    "replicas": "replica=2, data=2; B on replica; B on data; parameters on data",
+    "rows in parts of rows": "a=2, b=2, model=2; B on b; B on a; heads, 4*width on model",
+    "sequence in context": "context=2, model=2; T on context; heads, 4*width, vocab on model; T on model",
+    "words on both": "a=2, b=2; vocab, 4*width on b; vocab, 4*width on a; T on a",
+    "exchanged": "a=2, b=2; heads, 4*width on a; T on a; T on b",
     "stages": "stages=2; h on stages in 4 microbatches; vocab on stages",
+    "replicas in stages": "stages=2, replica=2, data=2; h on stages in 1 microbatches; B on replica; B on data",
     "data in stages": "data=2, stages=2; h on stages; B on data",
     "model in stages": "stages=2, model=2; h on stages; heads, 4*width, vocab on model; T on model; B on stages",
 }

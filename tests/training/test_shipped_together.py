@@ -22,7 +22,7 @@ from tests.training.several import LONGEST
 
 pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
 
-FAST = (("gpt_nano", "both"), ("gpt_nano", "stages"), ("t5:nano", "model of two"))
+FAST = (("gpt_nano", "both"), ("gpt_nano", "replicas"), ("gpt_nano", "stages"), ("t5:nano", "model of two"))
 
 
 @pytest.fixture(scope="module")
