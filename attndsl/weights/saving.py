@@ -54,7 +54,7 @@ def save_shards(
     none has more than `largest` bytes (`attndsl.storage.shards`).
 
     `arrays` must be exactly the graph's parameters (E0605 to E0608). A folder that has anything else in it than an
-    earlier export is refused (E0612), unless `force` is set."""
+    earlier export is refused (E0612), unless `force` is set: then what goes is what `export_huggingface` says."""
     target = Path(directory)
     check_arrays(arrays, graph)
     earlier = _replaceable(target, force)
@@ -113,9 +113,10 @@ def export_huggingface(
     of the states in `arrays` that no line of the section writes: what training made of them is not in the folder.
 
     A folder that has anything in it is refused (E0612), unless that is an earlier export, whole or interrupted, or
-    `force` is set; then these files and those of the earlier export are replaced, and no others. Further errors: those
-    of the section (E062x), of the arrays (E0605 to E0608), and E0614 or E0616 where the published configuration cannot
-    say what the hyperparameters are.
+    `force` is set. Then the files of the earlier export go, and so do what has the name of one that is written and, of
+    whichever model, `model.safetensors` and `model.safetensors.index.json`: a folder has one model. All else stays,
+    shards that nothing names any longer among it. Further errors: those of the section (E062x), of the arrays (E0605 to
+    E0608), and E0614 or E0616 where the published configuration cannot say what the hyperparameters are.
     """
     target = Path(directory)
     check_arrays(arrays, graph)
@@ -183,7 +184,7 @@ def _replaceable(target: Path, force: bool) -> Collection[str]:
     raise error(
         "E0612",
         f"{target} is not empty, and not an earlier export: it has {shown}",
-        help="name another folder, or `--force` to replace what has the names of an export's files in this one",
+        help="name another folder, or `--force` to replace the model in this one, and what has the names of its files",
     )
 
 

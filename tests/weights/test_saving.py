@@ -281,6 +281,21 @@ def test_shards_are_found_beside_weights_of_others(tmp_path: Path) -> None:
     assert same(read(tmp_path), arrays_for(GRAPH, seed=1))
 
 
+@pytest.mark.parametrize("largest", [2000, 10**9])
+def test_by_force_the_model_of_others_goes_and_the_rest_stays(tmp_path: Path, largest: int) -> None:
+    """What finds its tensors goes, and no more, but for what has the name of a new file."""
+    theirs = ("config.json", "model.safetensors", INDEX, "model-00001-of-00009.safetensors", "notes")
+    (tmp_path / "theirs").mkdir()
+    for name in theirs:
+        (tmp_path / "theirs" / name).write_bytes(b"{}")
+    export_of(tmp_path / "alone", 1, largest)
+    export_of(tmp_path / "theirs", 1, largest, force=True)
+    found, ours = contents(tmp_path / "theirs"), contents(tmp_path / "alone")
+    assert {name for name in theirs if found.get(name) == b"{}"} == {"model-00001-of-00009.safetensors", "notes"}
+    assert {name: found[name] for name in ours} == ours
+    assert same(read(tmp_path / "theirs"), arrays_for(GRAPH, seed=1))
+
+
 def test_files_in_our_names_in_shards(tmp_path: Path) -> None:
     given = arrays_for(GRAPH)
     save_shards(tmp_path / "own", given, GRAPH, largest=2000)
