@@ -31,11 +31,11 @@ class KeptValues:
 
     def enter(self, region: Region, node: Node) -> None:
         """Prepare for the nodes of a body: what it carries has a gradient if what comes in or goes out has one."""
-        inside = region.parameters[len(region.parameters) - len(node.inputs) :]
+        inside = region.parameters[1:]
         before = -1
         while before != len(self._trained):
             before = len(self._trained)
-            for parameter, initial in zip(inside, node.inputs, strict=True):
+            for parameter, initial in zip(inside, node.inputs, strict=False):
                 if initial in self._trained:
                     self._trained.add(parameter)
             for inner in region.nodes:

@@ -3,10 +3,9 @@
 Each device has as many consecutive rounds, and so their parameters. The batch is taken in microbatches, which go from
 device to device: in each step, a device applies its rounds to the microbatch that is there, and hands on what it makes
 (Huang et al., 2019, GPipe, arXiv 1811.06965; Xu et al., 2021, GSPMD, arXiv 2105.04663, section 3.3). With m
-microbatches and s stages, that takes m + s - 1 steps, of which each device has s - 1 with nothing that matters to do.
-No result hangs on what it computes then, of rows that have not been through the layers before, and its gradients are
-multiplied with 0. What layers cannot compute of such rows fails, though: an index out of range is refused, and an
-infinite gradient makes those of parameters NaN.
+microbatches and s stages, that takes m + s - 1 steps, in s - 1 of which a device has no microbatch. Its rounds do not
+run then (`active`, the last input of `Repeat`): rows that have not been through the layers before may be such that none
+can be computed of them.
 
 What is written here is the graph of one device along that dimension alone, in ordinary operations and `Shift`; how the
 rest lies, and what stands outside the repeat, is found afterwards (`walk.py`).
@@ -161,9 +160,10 @@ class Pipeline:
         step = self._builder(self.inside)
         number = step.parameter(Value(Type(INT)))
         before = tuple(step.parameter(Value(start.type)) for start in starts)
-        last = step.emit(Constant(self.count - 1))
-        at = step.emit(Minimum(), step.emit(Sub(), number, self.rank), last)
+        own = step.emit(Sub(), number, self.rank)  # the number of its microbatch, if there is one
+        at = step.emit(Minimum(), own, step.emit(Constant(self.count - 1)))
         at = step.emit(Maximum(), at, step.emit(Constant(0)))
+        active = step.emit(Eq(), own, at)
         is_first = step.emit(Eq(), self.rank, step.emit(Constant(0)))
         carried = [
             step.emit(
@@ -177,7 +177,7 @@ class Pipeline:
         cases = None if self.op.cases is None else self.op.cases[: self.loop.layers]
         op = Repeat(self.op.path, self.op.count / self.stages, cases, self.op.carried, local)
         types = (*(value.type for value in carried), *stacked_types(emitted, local))
-        made = step.emit_regions(op, tuple(carried), regions, types)
+        made = step.emit_regions(op, (*carried, active), regions, types)
         for value, name in zip(made, self.node.outputs, strict=False):
             called(value, name)
         results = made[: op.carried]

@@ -49,7 +49,7 @@ def tell(laid_out: LaidOut) -> str:
 
 
 def _stages(laid_out: LaidOut) -> Iterator[Row]:
-    """In the steps in which a device has no microbatch it computes what nobody reads (the bubble)."""
+    """In the steps in which a device has no microbatch it waits for others (the bubble)."""
     for loop in laid_out.loops:
         numbers = (loop.stages, loop.layers, loop.microbatches, loop.steps)
         yield loop.path, loop.on, *map(str, numbers), f"{loop.stages - 1} ({loop.bubble:.0%})"

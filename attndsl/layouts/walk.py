@@ -167,11 +167,12 @@ class LayoutWalk(ValueRequests):
         op = node.op
         assert isinstance(op, Repeat | Scan)
         carried = [self.wanted.of(value) for value in node.outputs[: op.carried]]
+        given = (*carried, *map(self.wanted.of, node.inputs[op.carried :]))
         stacked = [
             Placement(self.mesh, tuple(WHOLE if state == axis else state for state in self.wanted.of(value).states))
             for value, axis in zip(node.outputs[op.carried :], op.stacked, strict=True)
         ]
-        inputs = tuple([self.request(v, p, node) for v, p in zip(node.inputs, carried, strict=True)])
+        inputs = tuple([self.request(v, p, node) for v, p in zip(node.inputs, given, strict=True)])
         bodies = tuple(self._body(node, case, carried, stacked, emitter) for case in range(len(node.regions)))
         emitter.stamp(node)
         placements = (*carried, *stacked)
@@ -189,6 +190,9 @@ class LayoutWalk(ValueRequests):
             often = op.axis.size
         else:
             often = op.count if op.cases is None else Size.of(len(op.rounds(case, self.graph.sizes)))
+        if len(node.inputs) > op.carried:  # active in the steps in which a device has a microbatch
+            loop = self.wanted.staged.loops[op.path]
+            often *= Size.of(loop.microbatches) / loop.steps
         inner = DeviceEmitter(self.mesh, self.moves, Builder(outer=emitter.builder), emitter.times * often)
         placements = (Placement.whole(self.mesh), *carried)
         locals_ = []

@@ -10,7 +10,7 @@ from attndsl.addresses import Indices, label_of
 from attndsl.lazy import Array, np
 from attndsl.ops.base import Call, Mismatch, Op
 from attndsl.sizes import Size
-from attndsl.types import INT, Axis, Type
+from attndsl.types import BOOL, INT, Axis, Type
 
 if TYPE_CHECKING:
     from attndsl.ops.base import Body
@@ -90,10 +90,15 @@ class Repeat(Op):
 
     Each region takes (index, *carried) and gives (*carried, *emitted). The node's inputs are the first carried values;
     its outputs are the last ones, then every emission stacked over its axis in `stacked`.
+
+    A last input may say whether it is `active`: where it is not, no round runs, what is carried stays, and stacks are
+    zeros. Which it is may differ between devices. So that on their way back they still do together what they did
+    together before it, every float that it gives has a gradient then, which reaches all floats that it is given (zeros,
+    if nothing else does).
     """
 
     name = "repeat"
-    operands = ("carried*",)
+    operands = ("carried*", "active?")
     bodies = True
     keeps = ()  # what the nodes of its bodies keep is counted there
     path: str
@@ -117,7 +122,10 @@ class Repeat(Op):
             raise Mismatch("E0206", f"`repeat {self.label}` has {len(bodies)} bodies and selects another")
         if self.cases is None and len(bodies) != 1:
             raise Mismatch("E0206", f"`repeat {self.label}` without cases has {len(bodies)} bodies")
-        return _outputs(f"repeat {self.label}", self.carried, self.stacked, inputs, bodies)
+        carried, further = inputs[: self.carried], inputs[self.carried :]
+        if further and further != (Type(BOOL),):
+            raise Mismatch("E0206", f"whether `repeat {self.label}` is active is one bool", (self.carried,))
+        return _outputs(f"repeat {self.label}", self.carried, self.stacked, carried, bodies)
 
 
 class Scan(Op):

@@ -75,6 +75,8 @@ def _runs(rewriter: Rewriter, loop: Node) -> bool:
     """Whether each body of a repeat is sure to run."""
     if not isinstance(loop.op, Repeat) or (rounds := loop.op.count.known(rewriter.sizes)) is None:
         return False
+    if len(loop.inputs) > loop.op.carried:  # whether it is active
+        return False
     cases = {0} if loop.op.cases is None else set(loop.op.cases)
     return rounds > 0 and len(cases) == len(loop.regions)
 

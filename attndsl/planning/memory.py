@@ -118,7 +118,7 @@ def _in_flight(plan: ParallelPlan, number: int) -> float:
     if plan.stages == 1:
         return 1.0
     if plan.alike:
-        return plan.steps
+        return plan.micro_batches
     found: float = plan.stages - number
     if plan.virtual > 1:
         found = plan.stages + (plan.stages - 1 - 2 * number) / plan.virtual

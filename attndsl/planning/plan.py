@@ -97,8 +97,8 @@ class ParallelPlan:
 
     @property
     def steps(self) -> int:
-        """How often a device computes its layers forwards: also where a stage that is like the others has no
-        micro-batch yet, or no more."""
+        """How many steps a batch takes forwards: also those in which a stage that is like the others has no micro-batch
+        yet, or no more, and waits."""
         return self.micro_batches + (self.stages - 1 if self.alike else 0)
 
     @property

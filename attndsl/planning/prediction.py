@@ -252,11 +252,10 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
 
     for segment, times in stage.segments:
         again = plan.recompute == "full" and bool(segment.carried)
-        count = plan.steps if segment.carried else plan.micro_batches
         for way, often in ((False, 1 + again), (True, 1)):
             for each in traffic(share, segment, machine, backward=way):
-                add(each.kind, each.over, groups[each.over], each.size, float(often * times * count))
-    gathers = 2 * plan.steps if plan.layerwise else 1
+                add(each.kind, each.over, groups[each.over], each.size, float(often * times * plan.micro_batches))
+    gathers = 2 * plan.micro_batches if plan.layerwise else 1
     for experts in (False, True):
         held, part = stage.parameters(share, experts=experts), plan.dividing(experts=experts)
         add("all_gather", "data", part, _gathered(plan, held), gathers)

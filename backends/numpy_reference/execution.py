@@ -177,10 +177,11 @@ class Execution:
         """Run a repeat or a scan, and set its outputs in `values`, without the stacks that nothing reads."""
         node = step.node
         size = op.count if isinstance(op, Repeat) else op.axis.size
-        rounds = range(self.call.length(size))
+        choosing = node.inputs[op.carried :]  # whether it is active
+        rounds = range(self.call.length(size)) if all(values[value][0] for value in choosing) else range(0)
         backwards = isinstance(op, Scan) and op.reverse
         cases = op.cases if isinstance(op, Repeat) else None
-        carried = [values[value] for value in node.inputs]
+        carried = given = [values[value] for value in node.inputs[: op.carried]]
         emitted: dict[Value, list[Entry]] = {v: [] for v in node.outputs[op.carried :] if v not in step.dead}
         outer_call, outer_loops = self.call, self.loops
         nested = any(isinstance(each.op, Repeat) for region in node.regions for each in region.walk())
@@ -197,9 +198,26 @@ class Execution:
             for stack, entry in zip(emitted.values(), results[op.carried :], strict=False):
                 stack.append(entry)
         self.call, self.loops = outer_call, outer_loops
-        values.update(zip(node.outputs, carried, strict=False))
+        made = dict(zip(node.outputs, carried, strict=False))
         for value, entries in emitted.items():
-            values[value] = self.stack(entries[::-1] if backwards else entries, value.type)
+            made[value] = self.stack(entries[::-1] if backwards else entries, value.type)
+        values.update(self.joined(made, given) if choosing else made)
+
+    def joined(self, made: dict[Value, Entry], given: list[Entry]) -> dict[Value, Entry]:
+        """What a repeat that may be inactive gives: each float with a gradient, which reaches all that it is given."""
+        floats = [value for value in made if value.type.is_float]
+        if self.tape is None or not floats:
+            return made
+        inner = [made[value][1] for value in floats]
+        reached = [(slot, array) for array, slot in given if slot is not None]
+
+        def gradients(upstreams: list[Array | None]) -> list[tuple[int, Array]]:
+            pairs = zip(inner, upstreams, strict=True)
+            found = [(slot, up) for slot, up in pairs if slot is not None and up is not None]
+            return found + [(slot, np.zeros_like(array)) for slot, array in reached]
+
+        slots = self.tape.record_together(len(floats), gradients)
+        return made | {value: (made[value][0], slot) for value, slot in zip(floats, slots, strict=True)}
 
     def again(self, body: Plan, given: dict[Value, Entry]) -> list[Entry]:
         """Run a body, and keep nothing of it but what it was given: for its gradients it is run again."""

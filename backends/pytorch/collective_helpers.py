@@ -218,6 +218,27 @@ class Shift(torch.autograd.Function):
 def shift(x: Tensor, on: str) -> Tensor:
     return Shift.apply(x, on)
 ''',
+    "joined": '''
+class Joined(torch.autograd.Function):
+    """x, with a way back to `others` on which no gradient flows."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, *others: Tensor) -> Tensor:
+        ctx.others = len(others)
+        ctx.set_materialize_grads(False)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, upstream: Tensor | None) -> tuple[Tensor | None, ...]:
+        return upstream, *[None] * ctx.others
+
+
+def joined(x: Tensor, *others: Tensor) -> Tensor:
+    """x, made of `others` on some devices and not on all: what they do together on the way back, all of them do."""
+    if torch.is_grad_enabled():
+        others = [other if other.requires_grad else other.detach().requires_grad_() for other in others]
+    return Joined.apply(x, *others)
+''',
     "all_to_all": '''
 class AllToAll(torch.autograd.Function):
     """Cut along `cut` instead of `dim`: each device sends every other one what that has of its part."""

@@ -63,7 +63,7 @@ def write_loop(writer: Writer, node: Node) -> None:
 def _write_nothing(writer: Writer, node: Node) -> None:
     """No rounds: what is carried stays, and stacks are empty."""
     count = any_op(node).carried
-    starts = [writer.tensor(value) for value in node.inputs]
+    starts = [writer.tensor(value) for value in node.inputs[:count]]
     writer.release(node.inputs, times=2)
     for value, start in zip(node.outputs, starts, strict=False):
         _assign(writer, [(value, start)])
@@ -93,10 +93,11 @@ def _assign(writer: Writer, pairs: Sequence[tuple[Value, Expr]], inside: Sequenc
     return names
 
 
-def _start(writer: Writer, node: Node) -> tuple[list[str], list[str]]:
-    """The variables that are carried, with their first values, and the lists that take what is emitted."""
+def _start(writer: Writer, node: Node) -> tuple[list[str], list[str], list[str]]:
+    """The variables that are carried, with their first values, the lists that take what is emitted, and the variables
+    that keep the floats among the first values of a repeat that may be inactive."""
     count = any_op(node).carried
-    starts = [writer.tensor(value) for value in node.inputs]
+    starts = [writer.tensor(value) for value in node.inputs[:count]]
     writer.release(node.inputs, times=2)
     for value in node.outputs:
         writer.left[value] += 1  # needed until the loop is over, whoever reads it then
@@ -106,7 +107,26 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str]]:
         name = writer.name_for(value, None, own=True)
         lists.append(name)
         writer.add(f"{name} = []")
-    return names, lists
+    floats = [name for name, value in zip(names, node.inputs, strict=False) if value.type.is_float]
+    given = [writer.fresh(f"{name}_given") for name in floats if _active(node)]
+    if given:
+        writer.add(f"{', '.join(given)} = {', '.join(floats)}")
+    return names, lists, given
+
+
+def _active(node: Node) -> tuple[Value, ...]:
+    """What says whether a repeat is active, if anything does."""
+    return node.inputs[any_op(node).carried :]
+
+
+@contextmanager
+def _if_active(writer: Writer, node: Node) -> Iterator[None]:
+    """What is written inside happens only where the repeat is active."""
+    for value in _active(node):
+        writer.add(f"if {writer.read(value)}:", node)
+        writer.indent += 1
+    yield
+    writer.indent -= len(_active(node))
 
 
 @contextmanager
@@ -121,21 +141,31 @@ def _if_asked(writer: Writer, stack: Value) -> Iterator[None]:
             yield
 
 
-def _finish(writer: Writer, node: Node, lists: Sequence[str], *, reverse: bool = False) -> None:
+def _finish(writer: Writer, node: Node, lists: Sequence[str], given: Sequence[str], *, reverse: bool = False) -> None:
     count = any_op(node).carried
+    for value in node.outputs[:count] if given else ():
+        if value.type.is_float:
+            writer.add(f"{writer.values[value]} = {_joined(writer, str(writer.values[value]), given)}", node)
     for name, value in zip(lists, node.outputs[count:], strict=True):
         if reverse:
             writer.add(f"{name}.reverse()")
         at = stacked_at(Type(value.type.dtype, value.type.axes[1:]))
         axes = ", ".join(axis.name for axis in value.type.axes)
         stacked = f"torch.stack({name}{f', dim={at}' if at else ''})"
-        if value.type.axes[at].size.known(writer.file.graph.sizes) is None:  # it may be 0
+        if _active(node) or value.type.axes[at].size.known(writer.file.graph.sizes) is None:  # there may be none
             stacked += f" if {name} else {_empty(writer, value)}"
+        if given and value.type.is_float:
+            stacked = _joined(writer, stacked, given)
         with _if_asked(writer, value):
             writer.add(f"{name} = {stacked}", node, f"[{axes}]")
         writer.values[value] = Expr(name)
     for value in node.outputs:
         writer.left[value] -= 1
+    writer.reserved -= {*given}
+
+
+def _joined(writer: Writer, text: str, given: Sequence[str]) -> str:
+    return function(writer.helper("joined"), text, *given).text
 
 
 # ------------------------------------------------------------------------------------------------ modules with a class
@@ -178,7 +208,7 @@ def _write_calls(writer: Writer, node: Node) -> None:
     further = [writer.tensor(value).text for value in outer]
     further += [writer.parameter(address) for address in block.foreign]
     further += [writer.size(size).text for size in block.sizes]
-    names, lists = _start(writer, plain)
+    names, lists, given = _start(writer, plain)
     layers = writer.layer(path)
     item = writer.fresh(block.variable)
     index = [writer.fresh("i")] if block.indexed else []
@@ -198,17 +228,17 @@ def _write_calls(writer: Writer, node: Node) -> None:
         for part, (value, at) in zip(parts, elements, strict=True)
     }
     together = next(iter(each.values())) if len(each) == 1 else f"zip({', '.join(each.values())})"
-    writer.add(f"for {', '.join(each)} in {together}:", node)
-    writer.indent += 1
-    emitted = [writer.fresh(f"{name}_{item}") for name in lists]
-    targets = [*names, *emitted]
-    writer.add(f"{', '.join(targets)} = {call}" if targets else call, node)
-    for name, value, step in zip(lists, node.outputs[len(names) :], emitted, strict=True):
-        with _if_asked(writer, value):
-            writer.add(f"{name}.append({step})")
-    writer.indent -= 1
+    with _if_active(writer, node):
+        writer.add(f"for {', '.join(each)} in {together}:", node)
+        with _indented(writer):
+            emitted = [writer.fresh(f"{name}_{item}") for name in lists]
+            targets = [*names, *emitted]
+            writer.add(f"{', '.join(targets)} = {call}" if targets else call, node)
+            for name, value, step in zip(lists, node.outputs[len(names) :], emitted, strict=True):
+                with _if_asked(writer, value):
+                    writer.add(f"{name}.append({step})")
     writer.reserved -= {item, *index, *parts}
-    _finish(writer, node, lists)
+    _finish(writer, node, lists, given)
 
 
 # --------------------------------------------------------------------------------------------------- loops in place
@@ -218,7 +248,7 @@ LOOPS_IN_ONE = 15  # loops inside one another in one Python function, which may 
 
 
 def _write_in_place(writer: Writer, node: Node) -> None:
-    names, lists = _start(writer, node)
+    names, lists, given = _start(writer, node)
     bases, around, depth, start = writer.bases, writer.rounds, len(writer.loops), len(writer.lines)
     before = frozenset(writer.held(node)[: -len(node.inputs) or None])
     loop = Loop(before, frozenset(region.parameters[0] for region in node.regions))
@@ -228,11 +258,13 @@ def _write_in_place(writer: Writer, node: Node) -> None:
         carried = ", ".join(names)
         writer.add(f"def {function}({carried}):", node)
         with _indented(writer):
-            _write_rounds(writer, node, loop, names, lists)
+            with _if_active(writer, node):
+                _write_rounds(writer, node, loop, names, lists)
             writer.add(f"return {carried}".rstrip())
         writer.add(f"{carried}{' = ' if carried else ''}{function}({carried})", node)
     else:
-        _write_rounds(writer, node, loop, names, lists)
+        with _if_active(writer, node):
+            _write_rounds(writer, node, loop, names, lists)
     writer.loops.pop()
     pad = "    " * writer.indent
     ahead = [f"{name} = {writer.tensor(value)}.unbind({at})" for (value, at), name in loop.parts.items()]
@@ -240,7 +272,7 @@ def _write_in_place(writer: Writer, node: Node) -> None:
     writer.bases, writer.rounds = bases, around
     for name, value in zip(names, node.outputs, strict=False):
         writer.holders[name] = value
-    _finish(writer, node, lists, reverse=_reverse(node))
+    _finish(writer, node, lists, given, reverse=_reverse(node))
 
 
 def _write_rounds(writer: Writer, node: Node, loop: Loop, names: Sequence[str], lists: Sequence[str]) -> None:

@@ -100,7 +100,7 @@ class Variables:
                 self._suggest(inner)
         for node in reversed(region.nodes):
             if node.regions:
-                for value, parameter in zip(node.inputs, node.regions[0].parameters[1:], strict=True):
+                for value, parameter in zip(node.inputs, node.regions[0].parameters[1:], strict=False):
                     self._call(value, parameter.names)
             elif isinstance(node.op, ops.InTraining):
                 for value in node.inputs:

@@ -122,6 +122,7 @@ def test_parameters_that_are_divided_are_sent_half_as_much_again() -> None:
         "data=4; B on data",
         "data=2, model=2; B on data; heads, 4*width, vocab on model",
         "data=2, model=2; B on data; heads, 4*width, vocab on model; T on model",
+        "stages=2, data=2; h on stages in 4 microbatches; B on data",
     ],
 )
 def test_bytes_that_are_sent_are_those_that_are_counted(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +136,9 @@ def test_bytes_that_are_sent_are_those_that_are_counted(text: str, monkeypatch: 
     sizes = {**laid_out.whole.sizes, **SIZES}
     wanted: Counter[str] = Counter()
     for move in laid_out.moves:
-        name = {"reduce_scatter": "all_to_all_single"}.get(move.collective, move.collective)
+        name = {"reduce_scatter": "all_to_all_single", "shift": "all_to_all_single"}.get(
+            move.collective, move.collective
+        )
         count = laid_out.layout.mesh.size(move.on)
         sent = SENT[name] * move.bytes.value(sizes) * (count - 1) // count
         wanted[name] += sent * move.times.value(sizes)

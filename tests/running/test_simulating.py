@@ -26,6 +26,7 @@ from tests.programs.laid_out import layout_differences
 from tests.programs.reading import REFUSED
 from tests.programs.writer import Program
 from tests.samples.ops import SAMPLES, Sample
+from tests.samples.staged import IN_STAGES, STAGED
 
 Arrays = dict[str, np.ndarray]
 CLOSE = 1e-10
@@ -189,6 +190,19 @@ def test_layers_in_stages_may_do_all_but_take_rows_together(layout: str) -> None
     inputs = example_inputs(graph, {"B": 8, "T": 3}, seed=2)
     held(laid_out, inputs, parameters_of(graph))
     held(laid_out, inputs, parameters_of(graph), graph=optimize(laid_out.graph)[0], training=False)
+
+
+@pytest.mark.parametrize("layout", IN_STAGES)
+@pytest.mark.parametrize("name", STAGED)
+def test_stages_compute_their_layers_of_what_has_been_through_those_before(name: str, layout: str) -> None:
+    """And where a device has nothing to compute, it still does what all devices do together."""
+    spec = open_text(STAGED[name])
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout(layout, spec, graph))
+    verify(laid_out.graph)
+    inputs = example_inputs(graph, {"B": 8}, seed=2)
+    held(laid_out, inputs, parameters_of(graph))
+    held(laid_out, inputs, parameters_of(graph), graph=optimize(laid_out.graph)[0])
 
 
 def test_what_layers_of_other_kinds_draw_is_the_same_in_stages() -> None:
