@@ -6,6 +6,7 @@ import ctypes
 import gc
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ from hypothesis import settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["NO_COLOR"] = "1"
 os.environ.setdefault("ATTNDSL_KERNELS", "onednn")  # what is computed in tests is not to depend on timings
+
+# Bytecode is kept, whatever the machine says: hundreds of processes start, each of which would compile the package.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("suite", deadline=None)  # a busy machine is not a mistake of the code
 settings.load_profile("suite")

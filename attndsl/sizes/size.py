@@ -96,7 +96,7 @@ class Size:
     def __add__(self, other: Size | int) -> Size:
         terms = dict(self.terms)
         for monomial, coefficient in Size.of(other).terms.items():
-            total = terms.get(monomial, Fraction(0)) + coefficient
+            total = terms[monomial] + coefficient if monomial in terms else coefficient
             if total:
                 terms[monomial] = total
             else:
@@ -116,8 +116,8 @@ class Size:
             raise SizeTooLong(f"its product has more than {MAX_PRODUCTS:,} terms")
         for left, a in self.terms.items():
             for right, b in factor.terms.items():
-                monomial = times(left, right)
-                total[monomial] = total.get(monomial, Fraction(0)) + a * b
+                monomial, product = times(left, right), a * b
+                total[monomial] = total[monomial] + product if monomial in total else product
         return Size({monomial: c for monomial, c in total.items() if c})
 
     def __pow__(self, exponent: int) -> Size:
@@ -160,13 +160,15 @@ class Size:
 
     def exact(self, values: Mapping[str, int]) -> Fraction:
         """The value under `values`; `KeyError` names a symbol without one, `ZeroDivisionError` a zero divisor."""
-        total = Fraction(0)
+        total: Fraction | int = 0
         for monomial, coefficient in self.terms.items():
-            product = coefficient
+            # Almost all are whole numbers, with which Python is far faster.
+            product: Fraction | int = coefficient.numerator if coefficient.denominator == 1 else coefficient
             for atom, exponent in monomial:
-                product *= (Fraction(values[atom]) if isinstance(atom, str) else atom.evaluate(values)) ** exponent
+                base = values[atom] if isinstance(atom, str) else atom.evaluate(values)
+                product *= base if exponent == 1 else Fraction(base) ** exponent
             total += product
-        return total
+        return Fraction(total)
 
     def value(self, values: Mapping[str, int]) -> int:
         """The value under `values`, which must be an integer (`ValueError` if it is not)."""
