@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from attndsl.sizes.quotients import at_least_zero, floored
 from attndsl.sizes.terms import Atom, Monomial, Opaque, SizeTooLong, by_degree, require_short, text_of, times
@@ -36,7 +37,7 @@ class Size:
         for monomial, coefficient in terms.items():
             for atom, _ in monomial:
                 self.parts += 1 if isinstance(atom, str) else atom.parts
-            if max(coefficient.numerator.bit_length(), coefficient.denominator.bit_length()) > MAX_BITS:
+            if coefficient.numerator.bit_length() > MAX_BITS or coefficient.denominator.bit_length() > MAX_BITS:
                 raise SizeTooLong("a number in it is too large")
         require_short(self.parts)
         self._hash: int | None = None
@@ -45,11 +46,10 @@ class Size:
 
     @staticmethod
     def of(value: int | Fraction | Size) -> Size:
-        if isinstance(value, Size):
-            return value
-        return Size({(): Fraction(value)}) if value else Size({})
+        return value if isinstance(value, Size) else _number(value)
 
     @staticmethod
+    @lru_cache(maxsize=4_096)
     def symbol(name: str) -> Size:
         return Size({((name, 1),): Fraction(1)})
 
@@ -112,6 +112,8 @@ class Size:
     def __mul__(self, other: Size | int) -> Size:
         total: dict[Monomial, Fraction] = {}
         factor = Size.of(other)
+        if factor is ONE:
+            return self
         if len(self.terms) * len(factor.terms) > MAX_PRODUCTS:
             raise SizeTooLong(f"its product has more than {MAX_PRODUCTS:,} terms")
         for left, a in self.terms.items():
@@ -123,9 +125,9 @@ class Size:
     def __pow__(self, exponent: int) -> Size:
         if exponent < 0:
             return Size.of(1) / self**-exponent
-        result = Size.of(1)
+        result = ONE
         for _ in range(exponent):
-            result = result * self
+            result = self * result
         return result
 
     def __truediv__(self, other: Size | int) -> Size:
@@ -219,13 +221,13 @@ class Size:
             return self
         total = Size({})
         for monomial, coefficient in self.terms.items():
-            product = Size.of(coefficient)
+            product = ONE if coefficient == 1 else Size({(): coefficient})
             for atom, exponent in monomial:
                 if isinstance(atom, str) or atom in known:
                     base = known.get(atom) or Size({((atom, 1),): Fraction(1)})
                 else:
                     base = _rebuild(atom, tuple(a.substitute(replacements) for a in atom.arguments))
-                product = product * base**exponent if exponent > 0 else product / base**-exponent
+                product = base**exponent * product if exponent > 0 else product / base**-exponent
             total = total + product
         return total
 
@@ -242,6 +244,11 @@ class Size:
         """The text, in brackets unless it is a single symbol or number."""
         text = str(self)
         return text if text.isidentifier() or text.isdigit() else f"({text})"
+
+
+@lru_cache(maxsize=4_096, typed=True)
+def _number(value: int | Fraction) -> Size:
+    return Size({(): Fraction(value)}) if value else Size({})
 
 
 ZERO, ONE = Size.of(0), Size.of(1)
