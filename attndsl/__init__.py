@@ -59,12 +59,4 @@ __all__ = [
 ]
 
 # What is loaded at its first use, so that `import attndsl.diagnostics` costs nothing.
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "load": "api.loading", "parse": "api.loading", "Model": "api.model",
-        "SweptModel": "api.swept", "open_sweep": "api.swept",
-        "TrainedModel": "api.trained", "open_run": "api.trained", "resume": "api.trained",
-        "open_spec": "elaborate", "shipped": "elaborate",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)

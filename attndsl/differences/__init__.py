@@ -14,10 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASSES", "Change", "Differences", "differences", "scene_of_both"]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "Change": "changes", "Differences": "changes", "differences": "changes", "CLASSES": "classes",
-        "scene_of_both": "picture",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)

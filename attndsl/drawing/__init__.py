@@ -14,10 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "Drawing", "Style", "draw", "picture", "render"]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "FORMATS": "output", "Drawing": "output", "draw": "output", "picture": "output", "render": "output",
-        "Style": "style",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)

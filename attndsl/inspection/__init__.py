@@ -16,10 +16,4 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerReport", "Report", "Sharing", "SizeChoice", "Totals", "choose_sizes", "inspect", "render_tree"]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "inspect": "measure", "choose_sizes": "sizes", "render_tree": "table",
-        "LayerReport": "report", "Report": "report", "Sharing": "report", "SizeChoice": "report", "Totals": "report",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)

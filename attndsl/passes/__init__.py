@@ -14,10 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["PIPELINE", "TRAINED", "Miss", "Pass", "PassReport", "Rewrite", "explain", "optimize"]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "Miss": "base", "Pass": "base", "PassReport": "base", "Rewrite": "base",
-        "TRAINED": "pipeline", "PIPELINE": "pipeline", "explain": "pipeline", "optimize": "pipeline",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)

@@ -25,10 +25,4 @@ __all__ = [
     "work_of",
 ]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "MachineModel": "machines", "machine": "machines", "known_machines": "machines", "ParallelPlan": "plan",
-        "StepPrediction": "prediction", "predict": "prediction", "Workload": "work", "work_of": "finding_work",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)

@@ -15,9 +15,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Console", "Evaluation", "Outcome", "console_for", "train"]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "Console": "console", "console_for": "console", "Outcome": "loop", "train": "loop", "Evaluation": "measuring",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)

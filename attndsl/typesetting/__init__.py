@@ -26,11 +26,4 @@ __all__ = [
     "paper_tables",
 ]
 
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "paper_tables": "columns", "PaperTable": "tables", "as_latex": "tables", "as_markdown": "tables",
-        "equations": "definitions", "Definition": "definitions", "Equations": "definitions",
-        "equations_in_latex": "documents", "equations_in_markdown": "documents",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)

@@ -35,15 +35,4 @@ __all__ = [
 ]
 
 # Checking a section needs a third of this.
-__getattr__, __dir__ = lazily(
-    __name__,
-    {
-        "Adapted": "adapting", "adapt_arrays": "adapting", "adapt_weights": "adapting",
-        "check_section": "check",
-        "config_settings": "config",
-        "check_arrays": "loading", "load_weights": "loading", "open_weights": "loading",
-        "check_replaceable": "saving", "export_huggingface": "saving",
-        "save_shards": "saving", "save_weights": "saving",
-        "settings_for": "settings",
-    },
-)  # fmt: skip
+__getattr__, __dir__ = lazily(__name__)
