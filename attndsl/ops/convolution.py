@@ -48,11 +48,6 @@ class Convolution(Sliding):
     windows: tuple[Windows, ...]
     channels: tuple[Axis, ...] = ()
 
-    def infer(self, x: Type, kernel: Type) -> Type:
-        for window in self.windows:
-            x = window.infer(x)
-        return Dot((*self.offsets, *self.channels)).infer(x, kernel)
-
     def expand(self, builder: Emitter[V], *values: V) -> V:
         x, kernel = values
         for window in self.windows:

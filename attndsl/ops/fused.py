@@ -39,6 +39,10 @@ class Fused(Op):
         """The same result, from primitives that `builder` applies."""
         raise NotImplementedError(type(self).__name__)
 
+    def infer(self, *inputs: Type) -> Type:
+        """That of the decomposition."""
+        return _steps(self, inputs)[-1].output
+
     def evaluate(self, call: Call, *arrays: Array) -> Array:
         """That of the decomposition."""
         return _Run(self, call, arrays).forward()
@@ -49,9 +53,7 @@ class Fused(Op):
 
     def flops(self, output: Type, *inputs: Type) -> Size:
         """Those of the decomposition."""
-        counter = _Counter()
-        self.expand(counter, *inputs)
-        return counter.flops
+        return sum((step.op.flops(step.output, *step.types) for step in _steps(self, inputs)), Size.of(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +137,6 @@ class _Run:
                 if share is not None and needed[i]:
                     gradients[i] = gradients[i] + share if i in gradients else share
         return tuple([gradients.get(i) for i in range(self.count)])
-
-
-class _Counter:
-    """Applies ops to types, and adds up what that would cost."""
-
-    def __init__(self) -> None:
-        self.flops = Size.of(0)
-
-    def emit(self, op: Op, *inputs: Type) -> Type:
-        output = op.infer(*inputs)
-        self.flops = self.flops + op.flops(output, *inputs)
-        return output
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,10 +347,6 @@ class Gelu(Fused):
     role = "activation"
     approximate: bool = False
 
-    def infer(self, x: Type) -> Type:
-        rules.number(x, 0, self.name)
-        return x.floating()
-
     def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values
 
@@ -385,10 +371,6 @@ class Silu(Fused):
     keeps = (0,)
     by_rows = True
     role = "activation"
-
-    def infer(self, x: Type) -> Type:
-        rules.number(x, 0, self.name)
-        return x.floating()
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         (x,) = values

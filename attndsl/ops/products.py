@@ -202,9 +202,6 @@ class LinearCrossEntropy(Fused):
         bias, share, counted = (next(rest) if there else None for there in (self.biased, self.weighted, self.masked))
         return bias, share, counted
 
-    def infer(self, x: Type, matrix: Type, target: Type, *extra: Type) -> Type:
-        return self.expand(_Types(), x, matrix, target, *extra)
-
     def expand(self, builder: Emitter[V], *values: V) -> V:
         x, matrix, target, *extra = values
         bias, share, counted = self.extra(*extra)
@@ -249,13 +246,6 @@ class LinearCrossEntropy(Fused):
 
 def _finite(arrays: Sequence[Array]) -> bool:
     return all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in arrays)
-
-
-class _Types:
-    """Applies ops to types."""
-
-    def emit(self, op: Op, *inputs: Type) -> Type:
-        return op.infer(*inputs)
 
 
 __all__ = ["GroupedDot", "LinearCrossEntropy", "matches"]
