@@ -72,27 +72,27 @@ def write_model(path: str | os.PathLike[str], made: OnnxModel, *, inline: int = 
 
 def is_earlier(path: Path) -> bool:
     """Whether a file is a model that was written here."""
-    model = _read(path)
-    return model is not None and model.producer_name == PRODUCER
+    return _read(path) is not None
 
 
 def beside(path: Path) -> set[str]:
     """The names of the files that hold constants of a model that was written here."""
-    if not path.is_file() or not is_earlier(path):
-        return set()
-    entries = (entry for tensor in _read(path).graph.initializer for entry in tensor.external_data)
+    model = _read(path)
+    tensors = () if model is None else model.graph.initializer
+    entries = (entry for tensor in tensors for entry in tensor.external_data)
     return {entry.value for entry in entries if entry.key == "location" and Path(entry.value).name == entry.value}
 
 
 def _read(path: Path) -> Any:
-    """A model without what stands beside it; None where the file is none."""
+    """A model that was written here, without what stands beside it; None where there is none at this place."""
     from google.protobuf.message import DecodeError
     from onnx import load
 
     try:
-        return load(path, load_external_data=False)
+        model = load(path, load_external_data=False)
     except (DecodeError, OSError, ValueError):
         return None
+    return model if model.producer_name == PRODUCER else None
 
 
 def _external(made: OnnxModel, name: str, stream: Any) -> Any:

@@ -6,10 +6,10 @@ equation of its own where an author named it, or where several others read it; e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from attndsl.graph import Graph, Node, Region, Value, captured
-from attndsl.ops import Parameter, Range, Rename, Repeat, Scan
+from attndsl.ops import Parameter, Range, Rename
 from attndsl.records import dataclass, field
 
 LOOPS = ("repeat", "scan")
@@ -143,14 +143,3 @@ def _all(nodes: Iterable[Node]) -> Iterator[Node]:
         yield node
         for region in node.regions:
             yield from region.walk()
-
-
-def rounds_of(node: Node) -> Mapping[int, Sequence[int]]:
-    """The rounds of each body of a loop, where it has several."""
-    assert isinstance(node.op, (Repeat, Scan))
-    if isinstance(node.op, Scan) or node.op.cases is None:
-        return {}
-    rounds: dict[int, list[int]] = {}
-    for index, case in enumerate(node.op.cases):
-        rounds.setdefault(case, []).append(index)
-    return rounds

@@ -14,7 +14,7 @@ from attndsl.records import dataclass
 from attndsl.types import Type
 from attndsl.typesetting.elements import RULES
 from attndsl.typesetting.escaping import in_latex
-from attndsl.typesetting.layered import CalledLayer, Layered, rounds_of
+from attndsl.typesetting.layered import CalledLayer, Layered
 from attndsl.typesetting.letters import Letters
 from attndsl.typesetting.notation import (
     PLUS,
@@ -260,14 +260,14 @@ class DefinitionWriter(Letters):
         for base, value in zip(bases, node.inputs, strict=True):
             self.equation(f"{base}^{{({first})}}", value)
         emitted = [self.called(value) for value in node.outputs[op.carried :]]
-        rounds = rounds_of(node)
         self.loops.append((op.path, index))
         for case, region in enumerate(node.regions):
-            if rounds and case not in rounds:
-                continue
             which = rf"{first}, \dots, {'0' if backwards else last}"
-            if rounds:
-                which = rf"\text{{{in_latex(indices_said(rounds[case]))}}}"
+            if isinstance(op, ops.Repeat) and op.cases is not None:
+                rounds = op.rounds(case, {})
+                if not rounds:
+                    continue
+                which = rf"\text{{{in_latex(indices_said(rounds))}}}"
             self.lines.append(Equation(depth, "", rf"\text{{for }} {index} = {which}\text{{:}}"))
             self.names[region.parameters[0]] = index
             for base, value in zip(bases, region.parameters[1:], strict=True):
