@@ -45,6 +45,3 @@ class _Counting:
         read = dict.fromkeys(axis for value in node.inputs for axis in value.type.axes)
         gone = {axis for axis in read if axis not in node.outputs[0].type.axes} | {*node.op.goes_over}
         return prod(axis.size.known(self.sizes) or 1 for axis in gone)
-
-
-__all__ = ["work_of"]

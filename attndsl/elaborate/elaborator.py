@@ -244,6 +244,3 @@ def _kinds(name: str, value: CompileTimeValue) -> Iterator[tuple[str, str]]:
     yield name, kind_of(value)
     for i, each in enumerate(value.values if isinstance(value, List) else ()):
         yield from _kinds(f"{name}[{i}]", each)
-
-
-__all__ = ["Elaborator"]

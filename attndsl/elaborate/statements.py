@@ -267,9 +267,3 @@ def write_state(node: tree.StateWrite, frame: Frame) -> None:
     from attndsl.elaborate import states
 
     states.write(node, frame)
-
-
-__all__ = [
-    "assign", "assigned_names", "bound_names", "branch", "declare_layer", "declare_parameter", "declare_state",
-    "emit_values", "give_back", "require", "write_state",
-]  # fmt: skip

@@ -310,6 +310,3 @@ class _InStates(Reading):
 
     def room(self) -> int:
         return 1
-
-
-__all__ = ["Opening", "Reading", "Say", "begins", "keeps_rows", "opening", "opening_of", "reason"]

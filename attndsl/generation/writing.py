@@ -139,6 +139,3 @@ def written(
 
 def _agreed(draft: Sequence[int], chosen: Sequence[int]) -> int:
     return sum(drafted == token for drafted, token in zip(draft, chosen, strict=False))
-
-
-__all__ = ["TokenChoice", "Told", "written"]

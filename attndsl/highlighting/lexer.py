@@ -45,6 +45,3 @@ class AttnLexer(RegexLexer):
     filenames: ClassVar[list[str]] = ["*.attn"]
     mimetypes: ClassVar[list[str]] = ["text/x-attn"]
     tokens: ClassVar[dict[str, Any]] = {"root": _tokens()}
-
-
-__all__ = ["AttnLexer"]

@@ -192,6 +192,3 @@ def make_server() -> LanguageServer:
         return list(saying.outline((await session.analysis(params.text_document.uri)).file))
 
     return server
-
-
-__all__ = ["make_server"]

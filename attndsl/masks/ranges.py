@@ -228,6 +228,3 @@ def _once(values: Iterable[Value]) -> tuple[Value, ...]:
 
 def _joined(a: KeyRange, b: KeyRange) -> KeyRange:
     return KeyRange(a.low + b.low, a.high + b.high, a.where + b.where)
-
-
-__all__ = ["FIRST", "LAST", "KeyRange", "KeyRanges", "key_ranges", "seen_keys"]

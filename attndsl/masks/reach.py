@@ -65,6 +65,3 @@ def _largest(found: list[Size | None], sizes: Mapping[str, int]) -> Size | None:
     if len(known) < len(found):
         return None
     return next((a for a in known if all(not_negative(a - b, sizes) for b in known)), None)
-
-
-__all__ = ["Reach", "reach"]

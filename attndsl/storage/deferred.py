@@ -84,6 +84,3 @@ def stating(shape: tuple[int, ...], dtype: object) -> Array:
 def stated(arrays: Mapping[str, Array]) -> Mapping[str, Array]:
     """What is known of the arrays without making them: others of their shapes and dtypes."""
     return arrays.stated if isinstance(arrays, Deferred) else arrays
-
-
-__all__ = ["Deferred", "stated", "stating"]

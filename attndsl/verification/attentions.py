@@ -56,6 +56,3 @@ def trial(case: Case, found: list[Attention], dtype: str) -> Trial:
     inputs = example_inputs(graph, sizes, case.seed)
     inputs |= {name: packed_documents(inputs[name], case.seed) for name in document_inputs(graph)}
     return Trial(graph, case.right, weights=case.weights, inputs=inputs, gradients=True, dtype=dtype, seed=case.seed)
-
-
-__all__ = ["every_attention"]

@@ -162,6 +162,3 @@ def told_outputs(case: Case, inputs: Arrays, sizes: Sequence[str]) -> list[str]:
 def needed_inputs(graph: Graph) -> set[str]:
     """Those that are not optional."""
     return {info.name for info in graph.own_inputs if not info.optional}
-
-
-__all__ = ["PartialCall", "batch", "cut_inputs", "needed_inputs", "told_apart", "told_outputs"]

@@ -90,6 +90,3 @@ def moved(graph: Graph, seed: int) -> dict[str, Array]:
         for address in info.addresses():
             arrays[address] = generator("verify", seed, address).uniform(0.5, 2.0, info.type.shape(graph.sizes))
     return arrays
-
-
-__all__ = ["Case", "moved"]

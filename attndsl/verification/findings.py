@@ -177,19 +177,3 @@ def _where(finding: Finding) -> list[str]:
     if finding.divergence is not None:
         return said(finding.divergence)
     return [f"in {finding.name}"] if finding.name else []
-
-
-__all__ = [
-    "FAILED",
-    "NOT_APPLICABLE",
-    "OK",
-    "SCHEMA",
-    "Claim",
-    "Finding",
-    "Verification",
-    "claimed",
-    "crashed",
-    "head",
-    "table",
-    "worst",
-]

@@ -136,6 +136,3 @@ class _Along:
             zero = other is not None and isinstance(other.op, Constant) and other.op.value == 0
             return zero and self._told(node.inputs[0])
         return isinstance(node.op, (Moved, Flip, Given, Cast)) and self._vanishes(node.inputs[0])
-
-
-__all__ = ["at", "counts_from_the_first", "in_use", "takes_rows_together"]

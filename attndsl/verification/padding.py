@@ -45,6 +45,3 @@ def _hiding(graph: Graph) -> set[Value]:
         else:
             found.add(value)
     return found
-
-
-__all__ = ["padding_inputs"]

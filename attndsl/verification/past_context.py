@@ -117,6 +117,3 @@ def _both(readings: tuple[Reading, Reading], tokens: Sequence[Sequence[int]]) ->
 
 def _random(draw: numpy.random.Generator, words: int, lengths: Sequence[int]) -> list[list[int]]:
     return [draw.integers(0, words, length).tolist() for length in lengths]
-
-
-__all__ = ["CLAIM", "past_context"]

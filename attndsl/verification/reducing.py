@@ -153,6 +153,3 @@ def _body(region: Region) -> tuple[object, ...]:
         if isinstance(node.op, Repeat | Scan):
             found += [_body(inner) for inner in node.regions]
     return tuple(found)
-
-
-__all__ = ["few_places", "reduced", "structure"]

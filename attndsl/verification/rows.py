@@ -153,6 +153,3 @@ def _fixed(graph: Graph, name: str) -> str:
 def _axes(graph: Graph, name: str) -> tuple[str, str]:
     rows, time = (str(axis.size) for axis in next(i.value.type.axes for i in graph.inputs if i.name == name))
     return rows, time
-
-
-__all__ = ["PACKED", "PADDING", "document_inputs", "packed", "packed_documents", "padding"]

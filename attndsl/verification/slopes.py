@@ -135,6 +135,3 @@ def _culprit(slope: Slope, names: list[str]) -> tuple[str, Divergence | None]:
     spans = (infos[worst].span,) if worst in infos else ()
     where = tuple(span for span in spans if span is not None)
     return worst, Divergence(worst, "gradient", *found[worst], True, where, False)
-
-
-__all__ = ["CLAIM", "finite_differences"]

@@ -166,6 +166,3 @@ class Texts:
             ]
             reader.call(drafts, self.outputs, self.given(elsewhere))
             reader.go_back([row.read for row in rows])
-
-
-__all__ = ["Heard", "Texts"]

@@ -285,6 +285,3 @@ class _Text:
 
 def _first(pair: tuple[bool, Expr]) -> bool:
     return pair[0]
-
-
-__all__ = ["MASK_FUNCTIONS", "BlockMask", "block_mask", "lower_block_mask", "share", "symbols", "tensors"]

@@ -51,6 +51,3 @@ def _require_compiler() -> None:
             "PyTorch finds no C++ compiler to compile with",
             help=("install one (`apt-get install g++`)", "or do without compiling"),
         ) from None
-
-
-__all__ = ["compiled"]

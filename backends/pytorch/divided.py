@@ -195,6 +195,3 @@ class DividedTraining(WholeTraining):
 
     def any(self, here: bool) -> bool:
         return self.processes.any(here)
-
-
-__all__ = ["DividedTraining", "WholeTraining"]

@@ -143,8 +143,3 @@ def failed_node(written: WrittenFile, problem: BaseException) -> Node | None:
             found = written.nodes.get(trace.tb_lineno) or found
         trace = trace.tb_next
     return found
-
-
-__all__ = [
-    "by_kernel", "execute", "failed_node", "float_dtype", "nothing", "out_of_memory", "placed", "seeded", "step_seed",
-]  # fmt: skip

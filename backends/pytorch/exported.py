@@ -168,6 +168,3 @@ def _bounds(graph: Graph, name: str) -> dict[str, int]:
     ]
     known = [limit for limit in limits if limit is not None]
     return {"max": min(known)} if known else {}
-
-
-__all__ = ["ABOUT", "exported", "is_earlier", "write_exported"]

@@ -82,6 +82,3 @@ def inner_axes(graph: Graph, read: Collection[str], rows: int) -> dict[str, int]
                 fastest = 1 - axes[0] if kind.fastest() == BY_INPUT else axes[0]
                 found[address] = fastest if matters else 1
     return found
-
-
-__all__ = ["BY_INPUT", "BY_OUTPUT", "OTHERS", "POWERS", "inner_axes", "kind_of", "lying"]

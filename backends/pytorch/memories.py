@@ -112,6 +112,3 @@ def _readers(region: Region, value: Value) -> list[Node]:
     """The nodes of a body that read a value, themselves or in their bodies, once for each time; a result is none."""
     readers = [node for node in region.nodes for given in node.inputs if given is value]
     return readers + [n for n in region.nodes if any(value in captured(inner) for inner in n.regions)]
-
-
-__all__ = ["SlotIndex", "WriteInPlace", "in_place", "slot_index", "writes"]

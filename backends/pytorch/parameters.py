@@ -152,6 +152,3 @@ def put(module: Any, address: str, value: Any) -> None:
         holder.__dict__[name] = value
     else:
         holder._parameters[name] = value if isinstance(value, torch.nn.Parameter) else torch.nn.Parameter(value)
-
-
-__all__ = ["Parameters", "put"]

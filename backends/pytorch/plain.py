@@ -95,6 +95,3 @@ def _as_divided(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
         return tensor
     own = tensor.to(parameter.device)
     return distribute_tensor(own, parameter.device_mesh, parameter.placements, src_data_rank=None)
-
-
-__all__ = ["empty_module", "fill", "plain_module"]

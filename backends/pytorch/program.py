@@ -413,6 +413,3 @@ class TorchProgram:
         if missing:
             raise error("E0808", f"no value has the address `{missing[0]}`", help=did_you_mean(missing[0], found))
         return {address: found[address] for address in addresses}
-
-
-__all__ = ["TorchProgram"]

@@ -59,6 +59,3 @@ def _order(stack: Type, state: Type, rows: int | None, free: Collection[str]) ->
     last = rest[-1:]
     positions = [axis for axis in rest[:-1] if axis != rows and stack.axes[axis].size.symbols & set(free)]
     return [*layers, *(axis for axis in rest[:-1] if axis not in positions), *positions, *last]
-
-
-__all__ = ["Stacks"]

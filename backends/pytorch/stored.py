@@ -194,5 +194,3 @@ _KERNELS: dict[Any, Callable[..., Tensor]] = {
     torch.ops.mkldnn._linear_pointwise: _pointwise,
     F.embedding: _embedding,
 }
-
-__all__ = ["Matrix", "stored"]

@@ -90,6 +90,3 @@ def emitted(writer: BodyWriter, node: Node, value: Value) -> Value:
     now = writer.laid(emit(Where(), writer.positions.any_new(), now, writer.start(memory)), value.type)
     writer.written[memory] = writer.laid(emit(Select(axis, axis.size - 1), now), memory.type)
     return now
-
-
-__all__ = ["emitted", "running_sum", "runs_on", "slid"]

@@ -329,6 +329,3 @@ def _moving_loop(node: Node, clock: Clock, found: set[Value], states_only: bool)
             found.update(node.outputs)
         if len(found) == before:
             return
-
-
-__all__ = ["NEW", "Asked", "BodyDemands", "Demands", "Past"]

@@ -300,6 +300,3 @@ class BodyWriter:
             before = self.value(node.regions[0].parameters[1 + at])
             return self.laid(emit(Where(), real, found, before), before.type)
         return emit(Where(), real, found, emit(Cast(found.type.dtype), emit(Constant(0))))
-
-
-__all__ = ["BodyWriter"]

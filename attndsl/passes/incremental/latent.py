@@ -197,6 +197,3 @@ class AttendToLatent(Pass):
 def _fewer(some: Size, others: Size, sizes: Mapping[str, int]) -> bool:
     a, b = some.known(sizes), others.known(sizes)
     return a is not None and b is not None and a < b
-
-
-__all__ = ["AttendToLatent"]

@@ -108,6 +108,3 @@ class Memories:
             needed = self.positions.clock.time.size if window is None else self.positions.clock.time.size + window - 1
             help = "read the text in shorter pieces, or begin with longer memories"
             yield Constraint(">=", Size.symbol(symbol), needed, span, "E0211", helps=(help,))
-
-
-__all__ = ["Memories", "Memory"]

@@ -145,6 +145,3 @@ class _Computed:
             kinds = {INT: np.zeros(shape, np.int64), BOOL: np.ones(shape, bool)}
             drawn[value] = kinds.get(value.type.dtype, numbers)
         return drawn[value]
-
-
-__all__ = ["Places"]

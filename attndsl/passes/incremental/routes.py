@@ -124,6 +124,3 @@ class Routes:
 
     def _axes(self, node: Node) -> tuple[Axis, ...]:
         return tuple(axis for value in (*node.inputs, *node.outputs) for axis in value.type.axes)
-
-
-__all__ = ["Routes"]

@@ -76,6 +76,3 @@ class WithinContext(Pass):
             return out.emit(replace(op, mask=facts), *inputs)
 
         return Match(f"attention to the last {self.context:,} positions", rewrite)
-
-
-__all__ = ["sliding"]

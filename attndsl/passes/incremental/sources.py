@@ -148,6 +148,3 @@ def _loop(node: Node, op: Repeat | Scan, alive: Collection[Value]) -> Node:
         outputs=tuple(node.outputs[i] for i in places),
         regions=regions,
     )
-
-
-__all__ = ["source_graph"]
