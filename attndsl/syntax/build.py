@@ -1,4 +1,4 @@
-"""What each production of `grammars/attn.lark` builds: one method per name there, called with the production's extent
+"""What each production of `grammars/attn.lark` builds: a method for each name there, called with the extent of it
 and the values of its parts. A part that is a list comes as a tuple, an optional part that is absent as None.
 
 A mistake that only shows here (an index variable with a type, a number with too many digits) is noted in
@@ -12,7 +12,7 @@ from typing import Any
 from attndsl.diagnostics import Span
 from attndsl.records import dataclass, replace
 from attndsl.syntax import tree
-from attndsl.syntax.build_expressions import Children, ExpressionBuilder
+from attndsl.syntax.build_expressions import Children, ExpressionBuilder, plainly
 from attndsl.syntax.lexer import doc_text
 
 _ASSIGNMENT = {"PLUS_EQUALS": "+", "MINUS_EQUALS": "-", "TIMES_EQUALS": "*", "DIVIDE_EQUALS": "/"}
@@ -36,6 +36,26 @@ class _PrefixLine:
 
 
 class TreeBuilder(ExpressionBuilder):
+    use_names = results = entries = settings = published = mesh = layout_body = ExpressionBuilder.several
+    body = expressions = carried_list = ExpressionBuilder.several
+    config_more = ignore_more = ExpressionBuilder.only
+    parameter = plainly(tree.Parameter)
+    index_variable = plainly(tree.IndexVariable)
+    variant = plainly(tree.Variant)
+    setting = plainly(tree.Argument)
+    layout = plainly(tree.Layout)
+    placed_parameters = plainly(tree.ParameterPlacing)
+    layer = plainly(tree.LayerDecl)
+    param = plainly(tree.ParamDecl)
+    state = plainly(tree.StateDecl)
+    state_write = plainly(tree.StateWrite)
+    output = plainly(tree.OutputDecl)
+    require = plainly(tree.RequireDecl)
+    return_statement = plainly(tree.Return)
+    emit_statement = plainly(tree.Emit)
+    scope = plainly(tree.Scope)
+    carried = plainly(tree.Carried)
+
     # ---------------------------------------------------------------- file and declarations
 
     def file(self, span: Span, children: Children) -> tree.File:
@@ -73,9 +93,6 @@ class TreeBuilder(ExpressionBuilder):
 
     def use_file(self, span: Span, children: Children) -> tuple[str, bool]:
         return self.unquote(children[0]), False
-
-    def use_names(self, span: Span, children: Children) -> tuple[Any, ...]:
-        return tuple(children)
 
     def use_name(self, span: Span, children: Children) -> tuple[tree.Identifier, tree.Identifier | None]:
         name, alias = children
@@ -121,9 +138,6 @@ class TreeBuilder(ExpressionBuilder):
                     else f"a hyperparameter is of its default's kind: write `{name}={default.span.text}`",
                 )
 
-    def results(self, span: Span, children: Children) -> tuple[tree.TypeTree, ...]:
-        return tuple(children)
-
     def index_function(self, span: Span, children: Children) -> tree.IndexFunction:
         value = children.pop()
         returned = tree.Return(value.span, (value,))
@@ -144,17 +158,6 @@ class TreeBuilder(ExpressionBuilder):
 
     def signature(self, span: Span, children: Children) -> tuple[tree.Parameter | tree.IndexVariable, ...]:
         return children[0] or ()
-
-    def entries(self, span: Span, children: Children) -> tuple[tree.Parameter | tree.IndexVariable, ...]:
-        return tuple(children)
-
-    def parameter(self, span: Span, children: Children) -> tree.Parameter:
-        name, type_, default = children
-        return tree.Parameter(span, self.identifier(name), type_, default)
-
-    def index_variable(self, span: Span, children: Children) -> tree.IndexVariable:
-        name, axis = children
-        return tree.IndexVariable(span, self.identifier(name), axis)
 
     def hyperparameters(self, entries: tuple[tree.Parameter | tree.IndexVariable, ...]) -> tuple[tree.Parameter, ...]:
         kept = []
@@ -188,17 +191,6 @@ class TreeBuilder(ExpressionBuilder):
                 )
             variables.append(tree.IndexVariable(entry.span, entry.name, None))
         return tuple(variables)
-
-    def variant(self, span: Span, children: Children) -> tree.Variant:
-        model, name, settings = children
-        return tree.Variant(span, self.identifier(model), self.identifier(name), settings, None)
-
-    def settings(self, span: Span, children: Children) -> tuple[tree.Argument, ...]:
-        return tuple(children)
-
-    def setting(self, span: Span, children: Children) -> tree.Argument:
-        name, value = children
-        return tree.Argument(span, self.identifier(name), value)
 
     # ---------------------------------------------------------------- weights and training
 
@@ -251,10 +243,6 @@ class TreeBuilder(ExpressionBuilder):
     def weights_if(self, span: Span, children: Children) -> tree.WeightsIf:
         condition, then, otherwise = children
         return tree.WeightsIf(span, condition, self.lines_alone(then), self.lines_alone(otherwise or ()))
-
-    def weights_otherwise(self, span: Span, children: Children) -> tuple[Any, ...]:
-        (branch,) = children
-        return (branch,) if isinstance(branch, tree.WeightsIf) else branch
 
     def lines_alone(self, entries: tuple[Any, ...]) -> tuple[tree.WeightsEntry, ...]:
         """The entries inside another one, where neither a `config` nor `maps` have a place."""
@@ -313,10 +301,6 @@ class TreeBuilder(ExpressionBuilder):
     def config_ignored(self, span: Span, children: Children) -> tuple[tree.ConfigEntry, ...]:
         return (tree.ConfigEntry(span, None, children[0], ignored=True),)
 
-    def config_more(self, span: Span, children: Children) -> tree.Expr:
-        (value,) = children
-        return value  # type: ignore[no-any-return]
-
     def prefix(self, span: Span, children: Children) -> tree.PrefixEntry | _PrefixLine:
         text, optional, entries = children
         if entries is None:
@@ -326,16 +310,9 @@ class TreeBuilder(ExpressionBuilder):
     def ignore(self, span: Span, children: Children) -> tree.IgnoreEntry:
         return tree.IgnoreEntry(span, tuple(children))
 
-    def ignore_more(self, span: Span, children: Children) -> tree.String:
-        (name,) = children
-        return name  # type: ignore[no-any-return]
-
     def map(self, span: Span, children: Children) -> tree.MapEntry:
         names, axes, direction, value, optional = children
         return tree.MapEntry(span, names, axes, direction.text, value, optional is not None)
-
-    def published(self, span: Span, children: Children) -> tuple[tree.String, ...]:
-        return tuple(children)
 
     def train(self, span: Span, children: Children) -> tree.Train:
         model, variant, body = children
@@ -360,13 +337,6 @@ class TreeBuilder(ExpressionBuilder):
 
     # ---------------------------------------------------------------- layouts
 
-    def layout(self, span: Span, children: Children) -> tree.Layout:
-        name, model, mesh, rules = children
-        return tree.Layout(span, self.identifier(name), self.identifier(model), mesh, rules)
-
-    def mesh(self, span: Span, children: Children) -> tuple[tree.MeshDimension, ...]:
-        return tuple(children)
-
     def mesh_dimension(self, span: Span, children: Children) -> tree.MeshDimension:
         name, size = children
         if not isinstance(size.value, int) or size.value < 1:
@@ -377,9 +347,6 @@ class TreeBuilder(ExpressionBuilder):
                 help=f"write how many there are, as in `{name.text}=2`",
             )
         return tree.MeshDimension(span, self.identifier(name), size)
-
-    def layout_body(self, span: Span, children: Children) -> tuple[tree.Placing | tree.ParameterPlacing, ...]:
-        return tuple(children)
 
     def placing(self, span: Span, children: Children) -> tree.Placing:
         axes, dimension, microbatches = children
@@ -392,16 +359,10 @@ class TreeBuilder(ExpressionBuilder):
             )
         return tree.Placing(span, axes, self.identifier(dimension), microbatches)
 
-    def placed_parameters(self, span: Span, children: Children) -> tree.ParameterPlacing:
-        return tree.ParameterPlacing(span, self.identifier(children[0]))
-
     def whole_parameters(self, span: Span, children: Children) -> tree.ParameterPlacing:
         return tree.ParameterPlacing(span, None)
 
     # ---------------------------------------------------------------- statements
-
-    def body(self, span: Span, children: Children) -> tuple[tree.Statement, ...]:
-        return tuple(children)
 
     def names(self, span: Span, children: Children) -> tuple[tree.Identifier, ...]:
         return tuple(self.identifier(name) for name in children)
@@ -418,54 +379,13 @@ class TreeBuilder(ExpressionBuilder):
         name, operator, value = children
         return tree.Assign(span, (self.identifier(name),), None, _ASSIGNMENT[operator.kind], value)
 
-    def layer(self, span: Span, children: Children) -> tree.LayerDecl:
-        name, value = children
-        return tree.LayerDecl(span, self.identifier(name), value)
-
-    def param(self, span: Span, children: Children) -> tree.ParamDecl:
-        name, type_, init = children
-        return tree.ParamDecl(span, self.identifier(name), type_, init)
-
-    def state(self, span: Span, children: Children) -> tree.StateDecl:
-        name, type_, init = children
-        return tree.StateDecl(span, self.identifier(name), type_, init)
-
-    def state_write(self, span: Span, children: Children) -> tree.StateWrite:
-        name, value = children
-        return tree.StateWrite(span, self.identifier(name), value)
-
     def input(self, span: Span, children: Children) -> tree.InputDecl:
         name, type_, optional, default, where = children
         return tree.InputDecl(span, self.identifier(name), type_, optional is not None, default, where or (), None)
 
-    def output(self, span: Span, children: Children) -> tree.OutputDecl:
-        name, type_, value = children
-        return tree.OutputDecl(span, self.identifier(name), type_, value, None)
-
-    def require(self, span: Span, children: Children) -> tree.RequireDecl:
-        condition, message = children
-        return tree.RequireDecl(span, condition, message)
-
     def if_statement(self, span: Span, children: Children) -> tree.If:
         condition, then, otherwise = children
         return tree.If(span, condition, then, otherwise or ())
-
-    def otherwise(self, span: Span, children: Children) -> tuple[tree.Statement, ...]:
-        (branch,) = children
-        return (branch,) if isinstance(branch, tree.If) else branch
-
-    def return_statement(self, span: Span, children: Children) -> tree.Return:
-        return tree.Return(span, children[0])
-
-    def emit_statement(self, span: Span, children: Children) -> tree.Emit:
-        return tree.Emit(span, children[0])
-
-    def expressions(self, span: Span, children: Children) -> tuple[tree.Expr, ...]:
-        return tuple(children)
-
-    def scope(self, span: Span, children: Children) -> tree.Scope:
-        name, body = children
-        return tree.Scope(span, self.identifier(name), body)
 
     def repeat(self, span: Span, children: Children) -> tree.Repeat:
         unrolled, names, count, carried, body = children
@@ -480,13 +400,12 @@ class TreeBuilder(ExpressionBuilder):
         element = rest[0] if rest else None
         return tree.Repeat(span, name, element, count, carried or (), body, unrolled is not None)
 
+    def otherwise(self, span: Span, children: Children) -> tuple[Any, ...]:
+        (branch,) = children
+        return (branch,) if isinstance(branch, (tree.If, tree.WeightsIf)) else branch
+
+    weights_otherwise = otherwise
+
     def scan(self, span: Span, children: Children) -> tree.Scan:
         name, axis, carried, body = children
         return tree.Scan(span, self.identifier(name), axis, carried or (), body)
-
-    def carried_list(self, span: Span, children: Children) -> tuple[tree.Carried, ...]:
-        return tuple(children)
-
-    def carried(self, span: Span, children: Children) -> tree.Carried:
-        name, type_, value = children
-        return tree.Carried(span, self.identifier(name), type_, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span
@@ -12,6 +13,15 @@ from attndsl.syntax.limits import MAX_DIGITS
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t"}
 
 Children = list[Any]
+
+
+def plainly(kind: type[tree.Tree]) -> Callable[[ExpressionBuilder, Span, Children], tree.Tree]:
+    """What builds a tree whose fields are the parts in their order, with tokens as identifiers."""
+
+    def build(self: ExpressionBuilder, span: Span, children: Children) -> tree.Tree:
+        return kind(span, *[self.identifier(part) if isinstance(part, Token) else part for part in children])
+
+    return build
 
 
 class ExpressionBuilder:
@@ -35,7 +45,20 @@ class ExpressionBuilder:
     def identifier(self, token: Token) -> tree.Identifier:
         return tree.Identifier(Span(self.source, token.start, token.end), token.text)
 
+    def several(self, span: Span, children: Children) -> tuple[Any, ...]:
+        """The parts themselves, where a production is a list."""
+        return tuple(children)
+
+    def only(self, span: Span, children: Children) -> Any:
+        """The one part."""
+        (part,) = children
+        return part
+
     # ---------------------------------------------------------------- types and axes
+
+    axis_terms = several
+    typed_axes = plainly(tree.TypeTree)
+    named_axis = plainly(tree.AxisTerm)
 
     def float_type(self, span: Span, children: Children) -> tree.TypeTree:
         return tree.TypeTree(span, None, children[0])
@@ -44,15 +67,8 @@ class ExpressionBuilder:
         end = Span(self.source, span.end, span.end)
         return tree.TypeTree(span, self.identifier(children[0]), tree.AxisList(end, ()))
 
-    def typed_axes(self, span: Span, children: Children) -> tree.TypeTree:
-        dtype, axes = children
-        return tree.TypeTree(span, self.identifier(dtype), axes)
-
     def axes(self, span: Span, children: Children) -> tree.AxisList:
         return tree.AxisList(span, children[0] or ())
-
-    def axis_terms(self, span: Span, children: Children) -> tuple[tree.AxisTerm, ...]:
-        return tuple(children)
 
     def rest(self, span: Span, children: Children) -> tree.AxisTerm:
         return tree.AxisTerm(span, None, None)
@@ -60,22 +76,20 @@ class ExpressionBuilder:
     def sized_axis(self, span: Span, children: Children) -> tree.AxisTerm:
         return tree.AxisTerm(span, None, children[0])
 
-    def named_axis(self, span: Span, children: Children) -> tree.AxisTerm:
-        name, size = children
-        return tree.AxisTerm(span, self.identifier(name), size)
-
     # ---------------------------------------------------------------- expressions
+
+    arguments = subscripts = several
+    parenthesised = only
+    labelled = plainly(tree.Labelled)
+    conditional = plainly(tree.Conditional)
+    argument = plainly(tree.Argument)
+    attribute = plainly(tree.Attribute)
+    list_value = plainly(tree.List)
+    subscript = plainly(tree.Subscript)
 
     def pipe(self, span: Span, children: Children) -> tree.Pipe:
         value, *stages = children
         return tree.Pipe(span, value, tuple(stages))
-
-    def labelled(self, span: Span, children: Children) -> tree.Labelled:
-        value, label = children
-        return tree.Labelled(span, value, self.identifier(label))
-
-    def conditional(self, span: Span, children: Children) -> tree.Conditional:
-        return tree.Conditional(span, *children)
 
     def chain(self, span: Span, children: Children) -> tree.Chain:
         return tree.Chain(span, tuple(children[::2]), tuple(self.identifier(mark) for mark in children[1::2]))
@@ -107,27 +121,9 @@ class ExpressionBuilder:
     def name(self, span: Span, children: Children) -> tree.Name:
         return tree.Name(span, children[0].text)
 
-    def parenthesised(self, span: Span, children: Children) -> tree.Expr:
-        inside: tree.Expr = children[0]
-        return inside
-
     def call(self, span: Span, children: Children) -> tree.Call:
         callee, arguments = children
         return tree.Call(span, callee, arguments or ())
-
-    def arguments(self, span: Span, children: Children) -> tuple[tree.Argument, ...]:
-        return tuple(children)
-
-    def argument(self, span: Span, children: Children) -> tree.Argument:
-        name, value = children
-        return tree.Argument(span, self.identifier(name) if name is not None else None, value)
-
-    def attribute(self, span: Span, children: Children) -> tree.Attribute:
-        base, name = children
-        return tree.Attribute(span, base, self.identifier(name))
-
-    def list_value(self, span: Span, children: Children) -> tree.List:
-        return tree.List(span, children[0])
 
     def listed(self, span: Span, children: Children) -> tree.List:
         terms = tuple(tree.AxisTerm(element.span, None, element) for element in children)
@@ -141,13 +137,6 @@ class ExpressionBuilder:
         """A side of an arrow: a list of axes, or one axis without brackets."""
         is_list = written.name is None and isinstance(written.size, tree.List)
         return written.size.axes if is_list else tree.AxisList(written.span, (written,))  # type: ignore[union-attr]
-
-    def subscript(self, span: Span, children: Children) -> tree.Subscript:
-        base, entries = children
-        return tree.Subscript(span, base, entries)
-
-    def subscripts(self, span: Span, children: Children) -> tuple[tree.SubscriptEntry, ...]:
-        return tuple(children)
 
     def index_entry(self, span: Span, children: Children) -> tree.SubscriptEntry:
         (index,) = children

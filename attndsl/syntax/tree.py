@@ -326,7 +326,7 @@ class OutputDecl(Tree):
     name: Identifier
     type: TypeTree | None
     value: Expr
-    doc: str | None
+    doc: str | None = None
 
 
 class RequireDecl(Tree):
@@ -459,7 +459,7 @@ class Variant(Tree):
     model: Identifier
     name: Identifier
     settings: tuple[Argument, ...]
-    doc: str | None
+    doc: str | None = None
 
 
 class ConfigEntry(Tree):
