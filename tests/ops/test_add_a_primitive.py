@@ -83,13 +83,13 @@ def test_what_holds_of_all_primitives_holds_of_it(added: type[ops.Op]) -> None:
         all_samples.test_meaning_has_the_inferred_type(sample, "float32")
         all_samples.test_operands_are_left_alone(sample)
         all_traits.test_what_draws_is_said(sample)
-        all_operators.test_a_result_is_what_the_operator_means(backend, sample)
+        all_operators.test_a_result_is_what_the_operator_means(backend, "cpu", sample)
         all_lowerings.test_floats_keep_the_models_dtype(sample, "float16")
         if sample.types[0].dtype == "float":
             all_samples.test_gradients_have_the_operands_types(sample, "float64")
             all_samples.test_only_the_needed_gradients_are_given(sample)
             all_traits.test_gradients_read_only_what_is_kept(sample, "all")
-            all_operators.test_a_gradient_is_the_operators(backend, sample)
+            all_operators.test_a_gradient_is_the_operators(backend, "cpu", sample)
             if sample.smooth:
                 all_samples.test_gradients_agree_with_differences(sample)
 
