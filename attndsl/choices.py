@@ -12,14 +12,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self, TypeVar, Union
 
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 Plain = Union[int, float, bool, str, tuple[float, ...], tuple[str, ...], None]
 T = TypeVar("T", bound=type[Any])
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Frozen):
     """One setting. `kind` is `int`, `float`, `numbers` (one or several), `bool`, `pair`, `word` or `words` (one word or
     several); numbers lie in `[least, most]`, words among `words` (any word if there are none). A default of None means
     that it must be given."""

@@ -6,7 +6,8 @@ shared, and the one that is worth compiling, `__init__`, is compiled when the fi
 dataclass to everybody (`dataclasses.fields`, `replace` and `is_dataclass` know it), and to the type checker it is one
 of the standard library's. Options that nobody here uses are not there.
 
-Where a class says that all below it are frozen, with slots (`Frozen`), none of them need say so again.
+A frozen record with slots, as most are, extends `Frozen`, and so do all of its kind (ops, trees, passes) by extending
+the first of them; others are decorated.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import prod
 
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.sizes import Size
 
 FLOAT, FLOAT32, INT, BOOL = "float", "float32", "int", "bool"
@@ -23,8 +23,7 @@ def widest(*dtypes: str) -> str:
 _ZERO = Size.of(0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Axis:
+class Axis(Frozen, eq=False):
     """A name with a size. Unless an author gave another name (`in=width`), the name is the size as written in normal
     form. `origin` is the position of the first element: 0, except for an axis that `concat` made under a new name."""
 
@@ -59,8 +58,7 @@ def shape_of(axes: Iterable[Axis], sizes: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(axis.size.value(sizes) for axis in axes)
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(Frozen):
     """`float[B, T, width]`; the order of axes is the layout, alignment goes by name."""
 
     dtype: str

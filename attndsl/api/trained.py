@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.api.given import merged, python_warnings
 from attndsl.api.history import TrainingHistory
 from attndsl.diagnostics import AttnError, Diagnostic, error
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 if TYPE_CHECKING:
     from attndsl.api.model import Model
@@ -298,8 +298,7 @@ class TrainedModel:
         return AttentionDrawing(attend(self.run, example, target, backend=backend, device=device))
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionDrawing:
+class AttentionDrawing(Frozen):
     """Heat maps of attention."""
 
     maps: Maps

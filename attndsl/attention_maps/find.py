@@ -13,12 +13,11 @@ from attndsl.addresses import filled, in_every_round
 from attndsl.graph import Axis, Graph, Node, Region, Value
 from attndsl.inspection.attending import Weighing
 from attndsl.ops.control import stacked_at
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.types import Type
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionSite:
+class AttentionSite(Frozen):
     """One attention of the graph. `weights` is the type of the value that `Program.run(dump=…)` gives at each of
     `places`: pairs of its address and the path of the layer (`h.3.attn`), in the order of computation. `queries` is
     None where there is but one query. What else its type has besides `keys`: `batch`, and the heads."""
@@ -35,8 +34,7 @@ class AttentionSite:
         return tuple(axis for axis in self.weights.axes if axis not in (self.queries, self.keys, *self.batch))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Frozen):
     """A softmax, the bodies around it (outermost first), and the value that it weighs, `weighed`, by the names that its
     axes had at the softmax."""
 

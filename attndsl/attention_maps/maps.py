@@ -9,7 +9,7 @@ from attndsl.attention_maps.find import AttentionSite, find_attention
 from attndsl.diagnostics import error
 from attndsl.graph import Axis, Graph
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.running.program import Program
 from attndsl.sizes import Size
 
@@ -18,8 +18,7 @@ MOST = 16_000_000  # weights in one file
 LABEL = 24  # characters
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Frozen):
     """A sequence that a model is given: the length that its axis has in the graph, and a text for each place."""
 
     name: str
@@ -27,23 +26,20 @@ class Tokens:
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
+class Picture(Frozen):
     """An image as it is shown: uint8 `[height, width, 3]`."""
 
     pixels: Array
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Frozen):
     """One side of a map: `name` says of what it is (`source`, `target`, …; empty where it is unknown)."""
 
     name: str
     labels: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LayerMap:
+class LayerMap(Frozen):
     """The weights of one attention, float `[heads, queries, keys]`. `path` is the layer's in the spec (`h.3.attn`),
     `number` its place among those of its kind."""
 
@@ -55,16 +51,14 @@ class LayerMap:
     weights: Array
 
 
-@dataclass(frozen=True, slots=True)
-class MapGroup:
+class MapGroup(Frozen):
     """The layers in which the same attends to the same."""
 
     title: str
     layers: tuple[LayerMap, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Maps:
+class Maps(Frozen):
     """All that one run attended to. With a `picture`, `grid` says how many patches (rows, columns) it was cut into, and
     `before` how many places stand before the first of them (the class token)."""
 

@@ -8,11 +8,10 @@ from attndsl.addresses import filled, in_every_round
 from attndsl.graph import Graph, InputInfo, Node, OutputInfo, Region, Value, captured
 from attndsl.lazy import Array
 from attndsl.ops.control import Given, Repeat, Scan
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
-class ValuePlace:
+class ValuePlace(Frozen):
     """A value at one iteration, `loops` of the repeats around by their addresses: `address` is what `dump` takes,
     `value` and `node` are the graph's."""
 

@@ -21,7 +21,7 @@ from attndsl.comparison.work import work_of
 from attndsl.diagnostics import AttnError, Span
 from attndsl.graph import BOOL, INT, Graph, Node
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.running.inputs import check_inputs
 
 if TYPE_CHECKING:
@@ -80,8 +80,7 @@ Look = Callable[[tuple[str, ...]], Iterable[tuple[Array, Array, Array]]]
 """Of each address what is right, that in float32, and what was found."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstValue:
+class FirstValue(Frozen):
     """The place of the first value that differs, and what is said of it."""
 
     place: ValuePlace

@@ -6,7 +6,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, dataclass, replace
 
 if TYPE_CHECKING:
     from attndsl.diagnostics import Span
@@ -18,8 +18,7 @@ VALUES = ("output", "state")
 """The kinds of what a model computes, gradients apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedArray:
+class ComparedArray(Frozen):
     """One array. `absolute` is the greatest difference between two elements, `relative` that divided by the greatest
     magnitude in the reference (None where the reference is nothing but rounding noise), `tolerance` what `absolute` may
     be. Where one side has a NaN or an infinity and the other has not, both are infinite."""
@@ -36,8 +35,7 @@ class ComparedArray:
         return self.absolute <= self.tolerance
 
 
-@dataclass(frozen=True, slots=True)
-class Divergence:
+class Divergence(Frozen):
     """The first place where the two sides part. `address` is the value's, `operation` what computes it, `in_gradient`
     whether its value still agrees and its gradient does not; `spans` the places in the specs, the user's own first."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attndsl.comparison.tolerance import EPSILON
 from attndsl.graph import Graph
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running import backends
 from attndsl.running.backends import Backend
 from attndsl.running.ways import Way
@@ -36,8 +36,7 @@ def after_passes(right: Backend, besides: str = "after the passes", **options: A
     return Way(right, besides, rewrite=rewrite)
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(Frozen):
     """How to make the programs that are held against each other, of `graph` or of a part of it: the reference, and a
     way of running it that is judged."""
 

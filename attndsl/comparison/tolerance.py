@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import math
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
@@ -53,8 +53,7 @@ the same rounded ones: what they are multiplied with is rounded to 8 bits too.""
 NOISE = {"float64": 256.0, "float32": 4.0, "float16": 4.0, "bfloat16": 4.0}
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Frozen):
     """What rounding has to do with: the most terms in one sum, and the most operations one after the other."""
 
     terms: int

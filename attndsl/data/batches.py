@@ -11,13 +11,12 @@ from collections.abc import Iterator
 
 from attndsl.data.counter import integers
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 _PURPOSE = 0x62617463  # sets the windows' stream apart from other uses of the same seed
 
 
-@dataclass(frozen=True, slots=True)
-class NextToken:
+class NextToken(Frozen):
     """Batches of `[batch, length]` int64 arrays for the two inputs that `names` gives: tokens and targets."""
 
     names: tuple[str, str]
@@ -56,8 +55,7 @@ class NextToken:
         return _windows(self.names, tokens, starts, length)
 
 
-@dataclass(frozen=True, slots=True)
-class Segments:
+class Segments(Frozen):
     """The same, as segments: the text is cut into `batch * parts` stretches of one length, one for each row, and
     each batch takes the next `length` tokens of all. After the last whole segments an epoch begins, at the first ones
     again. The rows of a part are stretches of their own."""

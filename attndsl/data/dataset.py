@@ -23,7 +23,7 @@ from attndsl.data.sources import Corpus, Document, character_start, find_text, p
 from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import new_folder, write_json
 
@@ -32,8 +32,7 @@ META = "meta.json"
 Stretch = tuple[Document, int, int]  # the bytes from … to … of a document
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(Frozen):
     """Part of a corpus: its tokens (a flat, read-only array of uint8, uint16 or uint32) and how much text they are."""
 
     tokens: Array
@@ -44,8 +43,7 @@ class Split:
         return self.bytes / max(len(self.tokens), 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(Frozen):
     """`key` names the contents; `unigram_entropy` is that of the held-out text's bytes, in nats per byte: what a model
     that knows how often each byte occurs, and nothing else, would reach. `split_by` is `documents` or `tail`."""
 
@@ -191,8 +189,7 @@ def _line_start(document: Document, offset: int) -> int:
     return offset - (len(before) - character_start(before + near, len(before)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Texts:
+class _Texts(Frozen):
     """The text of stretches in pieces, as often as it is asked for."""
 
     stretches: list[Stretch]

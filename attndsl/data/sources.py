@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attndsl.diagnostics import AttnError, did_you_mean, error
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.storage.refusals import file_errors
 
 _WAY_OUT = "give a UTF-8 text file, a folder of them, or a glob"
@@ -18,8 +18,7 @@ EXAMPLE = "example:"  # what the path of an example begins with
 BLOCK = 1 << 20  # bytes that are held at a time, whatever a file's size
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Frozen):
     """A text file. `name` is its path within what was asked for, `digest` the SHA-256 of its bytes."""
 
     path: Path
@@ -28,8 +27,7 @@ class Document:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Corpus:
+class Corpus(Frozen):
     """The documents of a data path, sorted by name; `skipped` has the files that are not text, with the reason."""
 
     origin: tuple[str, ...]

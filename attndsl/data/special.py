@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 ROLES = ("pad", "unknown", "begin", "end", "mask", "start")
 # Those that another may stand for, in the order in which they are looked for.
 STAND_INS = {"start": ("start", "begin", "pad")}
 
 
-@dataclass(frozen=True, slots=True)
-class SpecialTokens:
+class SpecialTokens(Frozen):
     """The name of each special token that a spec speaks of, and how many sentinels there are (`<extra_id_0>`, …).
 
     `order` has the roles as they were written (roles that it leaves out follow): a trained tokenizer gives them its

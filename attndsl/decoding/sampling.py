@@ -12,14 +12,13 @@ import math
 from attndsl.data.counter import words
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 _PURPOSE = 0x73616D70  # sets the draws apart from other uses of the same seed
 _DEEP = 32  # numbers of a column of which only the largest is compared with others
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Frozen):
     """How to choose. A `temperature` of 0 takes the most likely token (the lowest number among equals); `top_k` keeps
     that many, `top_p` the smallest set of the likeliest whose probability reaches it (Holtzman et al., "The curious
     case of neural text degeneration", 2020). Raises E0740 for values that mean nothing."""

@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from attndsl.decoding.sampling import Sampling, largest, log_probabilities, log_totals
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 Logits = Callable[["Array", "Array"], "Array"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
+class Hypothesis(Frozen):
     """What was written behind the start, the `end` token left out. `log_probability` is the sum over its tokens, that
     of `end` included where it is `ended`; `score` is what beam search ranks by."""
 
@@ -29,8 +28,7 @@ class Hypothesis:
     ended: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Beam:
+class Beam(Frozen):
     """Beam search of a `width`, with the length penalty of Wu et al. ("Google's neural machine translation system",
     2016, eq. 14): `log P(Y) / lp(Y)`, `lp(Y) = ((5 + |Y|) / 6) ^ alpha`, where |Y| counts the `end` token too. At
     `alpha` 0 the likeliest sequence wins. Raises E0743 for values that mean nothing."""

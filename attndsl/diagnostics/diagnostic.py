@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any
 
 from attndsl.diagnostics.suggestions import Fix
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 ERROR, WARNING = "error", "warning"
 
@@ -67,8 +67,7 @@ class Source:
         return self.text[starts[number - 1] : end].rstrip("\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Frozen):
     """The characters `start <= offset < end` of a source."""
 
     source: Source
@@ -108,16 +107,14 @@ class Span:
         return f"{self.source.name}:{line}:{column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(Frozen):
     """A span with what to write beside its underline (may be empty)."""
 
     span: Span
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Frozen):
     """One mistake, or one thing that is hardly what was meant (`severity` says which). `primary` is None only where
     there is no text to point at (a file that does not exist)."""
 

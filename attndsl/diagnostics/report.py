@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from attndsl.diagnostics import MOST_TOLD, AttnError, Diagnostic, Label, Source, Span
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 SCHEMA = "attndsl.diagnostics/1"
 """What `to_json` returns; its version goes up when a field changes its meaning or goes away."""
@@ -211,8 +211,7 @@ def _cut(shown: str, first: int, last: int) -> str:
 # ---------------------------------------------------------------- one diagnostic
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(Frozen):
     """A part of a line to underline, in columns; `text` stands beside it."""
 
     start: int

@@ -13,7 +13,7 @@ from attndsl.graph import Graph, InputInfo, ParameterInfo
 from attndsl.graph.text import initial_text, type_text
 from attndsl.inspection import inspect
 from attndsl.ops import Constant
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Constraint
 from attndsl.values import shown_setting
 
@@ -23,8 +23,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 SCHEMA = "attndsl.diff/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Frozen):
     """`what` is a word for it (added, removed, moved, renamed, rewired, …), `where` an address, `text` a sentence."""
 
     kind: str
@@ -36,8 +35,7 @@ class Change:
         return {"class": self.kind, "what": self.what, "where": self.where, "text": self.text}
 
 
-@dataclass(frozen=True, slots=True)
-class Differences:
+class Differences(Frozen):
     """The changes, worst first, and what both models have in numbers: parameters and FLOPs of a forward pass."""
 
     names: tuple[str, str]

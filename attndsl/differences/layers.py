@@ -12,7 +12,7 @@ from attndsl.graph.text import attribute_text, op_text, type_text
 from attndsl.inspection.attending import attending, mask_of
 from attndsl.masks.facts import Mask, mask_facts
 from attndsl.ops import OPS, Op, Parameter, Repeat, Scan
-from attndsl.records import dataclass, field, fields
+from attndsl.records import Frozen, dataclass, field, fields
 
 ENTERS = "what enters "
 BODY = "the model's body"
@@ -20,8 +20,7 @@ _ADDRESSES = ("site", "path", "address")
 _SITE = re.compile(rf'(?:, |(?<=\())(?:{"|".join(_ADDRESSES)})="[^"]*"')
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Frozen):
     """An op by its name, with its attributes as text."""
 
     name: str

@@ -14,11 +14,10 @@ from attndsl.drawing.levels import Levels
 from attndsl.drawing.scene import Arrow, Box, Scene, SceneFrame
 from attndsl.drawing.style import Style
 from attndsl.graph import BOOL, Axis, Node, Type, Value
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Frozen):
     """Where a value comes from: a box, as `value` left it, or (without a box) the parameter at `address`."""
 
     box: Box | None

@@ -13,7 +13,7 @@ from textwrap import wrap
 from attndsl.diagnostics import Source
 from attndsl.graph import Axis, Graph, InputInfo, Node, Type, Value
 from attndsl.ops import Attention, Dot, Repeat, Scan, Softmax
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.values import shown_setting
 
 _DECLARATION = re.compile(r"\s*(mask|bias|block|model)\s+(\w+)")
@@ -109,8 +109,7 @@ def body_title(node: Node, path: str, sizes: Mapping[str, int], *, is_shared: bo
     return shared_title(times, label) if is_shared else f"{label} × {times:,}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnRound:
+class DrawnRound(Frozen):
     """A time that a body is drawn: which one, what its frame says (nothing: it has no frame of its own), and the kind
     of the arrows by which the rounds before hand on to it."""
 

@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 
 from attndsl.drawing.layout import CLUSTER, EDGE, NODE, Area, Point, Ways, frame_areas, node_areas, number, plain
 from attndsl.drawing.scene import Arrow, Scene
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 ROWS = 3  # at most
 WORTH = 0.85  # of a row: by so much it has to make the diagram larger
@@ -29,8 +29,7 @@ def fold(text: str, scene: Scene, wide: float, high: float) -> tuple[str, Ways]:
     return (layout.moved(best), best.ways) if best.cuts else (text, {})
 
 
-@dataclass(frozen=True, slots=True)
-class _Folding:
+class _Folding(Frozen):
     cuts: tuple[float, ...]
     rows: tuple[Area, ...]  # what each row covers before it is moved
     shifts: tuple[Point, ...]  # how far each row is moved

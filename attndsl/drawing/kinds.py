@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from attndsl import ops
 from attndsl.graph import Axis, Graph, Node, Region, Value, captured
 from attndsl.inspection.attending import attending
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Frozen):
     """How boxes of a kind are drawn. `word` is what the legend says."""
 
     word: str

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from attndsl.drawing.layout import CLUSTER, EDGE, POSITION, Area, Point, frame_areas, node_areas, number, plain
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 SIZE, LINE = 12.0, 14.4  # of the letters on arrows, and the height of a line of them, in points
 NEAR = 5.0  # between a label and its arrow
@@ -213,8 +213,7 @@ def _place_titles(text: str) -> str:
     return _redrawn(text, borders, moved) if moved else text
 
 
-@dataclass(frozen=True, slots=True)
-class _Wider:
+class _Wider(Frozen):
     """A frame that is wide enough for its title."""
 
     border: Area

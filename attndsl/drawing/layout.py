@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 INCH = 72.0
 
@@ -21,8 +21,7 @@ _MEASURE = re.compile(r'\b(pos|width|height|peripheries|style)=(?:"([^"]*)"|([^\
 POSITION = re.compile(r'\bpos="[^"]*"')
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(Frozen):
     """A rectangle, in points; up is positive."""
 
     left: float

@@ -20,7 +20,7 @@ from attndsl.drawing.style import PLAIN, SLIDE, Style
 from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
 from attndsl.inspection.sizes import choose_sizes
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.storage.whole import replacing, way_to_folder
 
 Expand = str | Sequence[str] | None
@@ -62,8 +62,7 @@ def draw(
     return _source(scene_of(graph, depth=depth, expand=expand, sizes=sizes, style=style))
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(Frozen):
     """A diagram in one of `FORMATS`. A notebook shows it as the value of a cell."""
 
     format: str

@@ -18,11 +18,10 @@ from attndsl.drawing.states import DrawnStates
 from attndsl.drawing.style import PLAIN, Style
 from attndsl.graph import Node, OutputInfo, Region, Value, captured
 from attndsl.ops import Parameter, Scan
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PlacedBody:
+class PlacedBody(Frozen, eq=False):
     """Where nodes are being placed: a region, the frame round it, and the path of the scope that it is the body of."""
 
     region: Region

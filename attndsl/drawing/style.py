@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from attndsl.diagnostics import did_you_mean, error, listed
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, field
 
 PARTS = ("loss", "legend", "title", "shapes")
 """What can be left out of a diagram."""
@@ -15,8 +15,7 @@ PAGES: dict[str, tuple[float, float | None]] = {"slide": SLIDE, "column": (240.0
 """Pages to fit, in points: a slide of 16:9; a column of a paper, as tall as it has to be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Frozen):
     """`landscape`: from left to right. `without`: some of `PARTS`. `fit`: one of `PAGES`; a slide runs from left to
     right. `unrolled`: a scan is drawn as its first two steps and its last one. Raises E0907 for a part or a page that
     there is not."""

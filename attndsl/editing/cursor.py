@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from attndsl.diagnostics import Source
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax import tree
 from attndsl.syntax.keywords import starts_declaration
 from attndsl.syntax.lexer import CLOSING, continues_at, next_text
@@ -17,8 +17,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*\Z")
 _POINTS = re.compile(r'"(?:[^"\\\n]|\\.)*"?|#[^\n]*|///[^\n]*|[()\[\]{}\n]')
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CursorPlace:
+class CursorPlace(Frozen, eq=False):
     """The cursor in a text: the declaration, the body and the statement that it is in begin at these offsets, `before`
     is the statement up to the word being typed, `closers` what closes its brackets."""
 

@@ -9,14 +9,13 @@ from functools import lru_cache
 from attndsl.diagnostics import Span
 from attndsl.editing.workspace import Analysis
 from attndsl.graph import Value
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax import tree
 
 _REST = re.compile(r"[ \t]*(?:as[ \t]+\w+)?[ \t]*(?:#[^\n]*)?(?=\r?\n|\Z)")
 
 
-@dataclass(frozen=True, slots=True)
-class Inlay:
+class Inlay(Frozen):
     """A type to show behind the line (counted from 1) that ends at `offset`."""
 
     line: int

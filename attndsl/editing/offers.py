@@ -14,14 +14,13 @@ from attndsl.elaborate.primitives import INITIALIZERS
 from attndsl.elaborate.sizes_and_axes import dtype_of
 from attndsl.elaborate.values import BlockValue, CompileTimeValue, IndexFunctionValue, LayerValue, Primitive
 from attndsl.graph import Initializer, Value
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax import tree
 from attndsl.types import FLOAT, Type
 from attndsl.values import Number
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(Frozen):
     """A word that fits: `kind` is one of `KINDS`, `detail` its type or signature, `rank` its place among the others,
     `doc` Markdown. `text` is what is written, where that is more than the word."""
 
@@ -39,8 +38,7 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Offers:
+class Offers(Frozen, eq=False):
     """What is known at the cursor: the file's declarations, and the names of the body."""
 
     scope: FileScope

@@ -14,7 +14,7 @@ from attndsl.elaborate.spec import Spec
 from attndsl.elaborate.values import CompileTimeValue, Evaluated
 from attndsl.graph import Value
 from attndsl.graph.builder import Builder
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.sizes import SizeTooLong
 from attndsl.syntax import tree
 from attndsl.syntax.limits import room_to_recurse
@@ -26,8 +26,7 @@ TABLES = (
 """What an elaboration has declared: tables that a question must leave as they are."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Point:
+class Point(Frozen, eq=False):
     """The names that are there at `offset` of a source, before a statement or after it."""
 
     offset: int

@@ -12,7 +12,7 @@ from attndsl.editing.things import address, axis_names, binders, callees, path_t
 from attndsl.editing.workspace import Analysis, Workspace
 from attndsl.elaborate import primitives
 from attndsl.elaborate.values import LayerValue
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax import tree
 from attndsl.syntax.tables import tables
 
@@ -24,8 +24,7 @@ class Refused(Exception):
     """The reason why something is not renamed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(Frozen):
     """What to write in the place of `start` to `end` of the text of a file."""
 
     path: Path

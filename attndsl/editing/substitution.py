@@ -21,7 +21,7 @@ from attndsl.graph import Value
 from attndsl.lints.names import MEANT
 from attndsl.recipe.recipe import LENGTH_FROM
 from attndsl.recipe.settings import SETTINGS
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax import tree
 from attndsl.syntax.tables import tables
 
@@ -29,8 +29,7 @@ _COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|#[^\n]*|///[^\n]*')
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*"')
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Substitution:
+class Substitution(Frozen, eq=False):
     """`old` becomes `new` at these places; `owner` is the declaration that it is declared in, at `defined`."""
 
     analysis: Analysis

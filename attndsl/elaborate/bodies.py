@@ -25,7 +25,7 @@ from attndsl.elaborate.values import (
 from attndsl.graph import INT, Axis, Region, ScopeInfo, Type, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.control import stacked_at
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.syntax import tree
 from attndsl.types import FLOATS
 from attndsl.values import Formula, IndexVariable, List, Number
@@ -210,8 +210,7 @@ def stacked(emitted: Sequence[Value], axis: Axis, node: tree.Repeat | tree.Scan)
     return types
 
 
-@dataclass(frozen=True, slots=True)
-class LoopBody:
+class LoopBody(Frozen):
     """The body of a loop, elaborated: what it is given, what it gives back, and the types of what it emits, stacked."""
 
     builder: Builder

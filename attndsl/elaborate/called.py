@@ -21,7 +21,7 @@ from attndsl.elaborate.tensors import aligned, arithmetic, emit, lift
 from attndsl.elaborate.values import PLAIN, ArrowValue, CompileTimeValue, Evaluated, as_list, describe
 from attndsl.graph import Initializer, Value
 from attndsl.ops import Op
-from attndsl.records import MISSING, dataclass, fields
+from attndsl.records import MISSING, Frozen, fields
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
 from attndsl.values import LISTS, Number, operate, rounds
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from attndsl.records import Field
 
 
-@dataclass(frozen=True, slots=True)
-class PrimitiveCall:
+class PrimitiveCall(Frozen):
     """A primitive's arguments, where it stands, and what it is called."""
 
     name: str
@@ -95,8 +94,7 @@ class PrimitiveCall:
         return emit(self.frame, op, self.span, *operands)
 
 
-@dataclass(frozen=True, slots=True)
-class CallRule:
+class CallRule(Frozen):
     """How a primitive is called: the fewest and most positional arguments (with fewer it stays a block value,
     `softmax(over=S)`), the keywords, and the function that builds what it gives. `names_axis`: one `name=size` is an
     axis, `range(part=2)`."""

@@ -8,12 +8,11 @@ from attndsl.diagnostics import Span
 from attndsl.elaborate.frames import Frame
 from attndsl.elaborate.values import Evaluated
 from attndsl.graph import Value
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax import tree
 
 
-@dataclass(frozen=True, slots=True)
-class NamesOf:
+class NamesOf(Frozen):
     """The names that a frame knows; `receiver` is an expression whose value is known already."""
 
     frame: Frame

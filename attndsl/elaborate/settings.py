@@ -21,7 +21,7 @@ from attndsl.elaborate.values import (
     shown,
 )
 from attndsl.graph import Value
-from attndsl.records import dataclass, fields, replace
+from attndsl.records import Frozen, fields, replace
 from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
 from attndsl.values import List, Nothing, Number, Text, named, to_setting
@@ -65,8 +65,7 @@ def bind_hyperparameters(spec: Spec, settings: Mapping[str, Setting], frame: Fra
     return values
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
+class _Given(Frozen):
     """A setting's expression; `outside` is the text of a `--set`."""
 
     value: tree.Expr

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Union
 
 from attndsl.diagnostics import Span, error
 from attndsl.graph import Axis, Initializer, Type, Value
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, field
 from attndsl.syntax import tree
 from attndsl.values import (
     IndexVariable,
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from attndsl.elaborate.frames import Frame
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LayerChoice:
+class LayerChoice(Frozen, eq=False):
     """A layer for each element of `index`, one of as many as `axis` is long: `take(block, index, over=axis)`. The$
     address of these layers, once they have one, is of `depth` parts."""
 
@@ -38,8 +37,7 @@ class LayerChoice:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Place:
+class Place(Frozen, eq=False):
     """Where something is declared: the `path` that its address begins with, and the loops that it is declared in, the
     outermost first, one for each `*` of the path. A parameter declared here has one more axis for each of `choices`."""
 
@@ -68,8 +66,7 @@ class Place:
 TOP = Place()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Primitive:
+class Primitive(Frozen, eq=False):
     """A primitive of the language by name (`attndsl.elaborate.primitives`), perhaps with arguments given already."""
 
     name: str
@@ -78,8 +75,7 @@ class Primitive:
     parts: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Arguments:
+class Arguments(Frozen, eq=False):
     """What has been given of the arguments of a block, a mask or a bias: its hyperparameters' values and its tensors by
     name, and tensors that take the names that are left, in order."""
 
@@ -110,8 +106,7 @@ def lacking(declared: tree.Declared, given: Arguments) -> list[tree.Parameter]:
     return [p for p in declared.parameters if p.default is None and p.name.text not in there]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BlockValue:
+class BlockValue(Frozen, eq=False):
     """A block, perhaps with some of its hyperparameters and tensors given already. With `choices` it stands for several
     with parameters of their own, of which each element goes through one."""
 
@@ -128,8 +123,7 @@ class BlockValue:
         return tuple(p.name.text for p in missing if p.type is not None)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LayerValue:
+class LayerValue(Frozen, eq=False):
     """A block at an address: applying it again shares its parameters."""
 
     callee: BlockValue
@@ -142,8 +136,7 @@ class LayerValue:
         return self.place.path
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class IndexFunctionValue:
+class IndexFunctionValue(Frozen, eq=False):
     """A mask or bias: a declaration with what it captures, or an algebraic combination (`operator`) of others."""
 
     kind: str  # "mask" or "bias"
@@ -157,23 +150,20 @@ class IndexFunctionValue:
     parts: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Several:
+class Several(Frozen, eq=False):
     """The results of a call that gives more than one."""
 
     values: tuple[CompileTimeValue, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingCondition:
+class TrainingCondition(Frozen):
     """`training`, or (if not `holds`) `not training`: a condition whose outcome is known where a program is made for
     training or for use, and not before."""
 
     holds: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Axes:
+class Axes(Frozen, eq=False):
     """A list as axes, unresolved: whose axes it means depends on the primitive that takes it."""
 
     terms: tuple[tree.AxisTerm, ...]
@@ -197,8 +187,7 @@ def as_list(value: CompileTimeValue) -> List | None:
     return List.of(tuple(value.frame.evaluate(term.size) for term in value.terms if term.size is not None))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ArrowValue:
+class ArrowValue(Frozen, eq=False):
     """`[D] -> [heads, head]`, unresolved."""
 
     source: Axes
@@ -231,8 +220,7 @@ NAMED = (Primitive, BlockValue, IndexFunctionValue, Initializer)
 """What is compared by what it is, and with a text by how it is written."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluated:
+class Evaluated(Frozen, eq=False):
     """A value with where it was written."""
 
     value: CompileTimeValue

@@ -14,7 +14,7 @@ from attndsl.graph import Graph
 from attndsl.graph.limits import most
 from attndsl.lazy import Array, np
 from attndsl.passes.incremental import incremental, sliding
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running.program import Program
 from attndsl.running.reader import SEGMENT, Reader, at_places, running_states
 from attndsl.runs.run import Run
@@ -27,8 +27,7 @@ def keeps_rows(graph: Graph) -> bool:
     return len(graph.shared_states) < len(graph.states)
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Frozen):
     """How a trained model reads texts on: `begin` gives a reading, as often as one is needed. `context` is how many
     tokens of a text the model reads at most, where that is less than all, and `stays` why it does not go back, if it
     does not."""

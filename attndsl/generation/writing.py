@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from attndsl.decoding.sampling import Sampling
 from attndsl.generation.continuing import Reading
 from attndsl.lazy import Array
-from attndsl.records import dataclass
+from attndsl.records import Frozen, dataclass
 
 AT_ONCE = 4  # tokens that are drafted before the model reads them
 
@@ -27,8 +27,7 @@ class Told:
         return f"{self.tokens:,} tokens in {self.passes:,} passes of the model: {drafts}"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenChoice:
+class TokenChoice(Frozen):
     """Which token comes next in a text, until one is `end`. Of the logits the `vocab` first count: a model's table may
     be larger than the tokenizer (padding)."""
 

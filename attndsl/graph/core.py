@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.addresses import Box, addresses_in, rounds
 from attndsl.diagnostics import Span
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, field, replace
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Type
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from attndsl.ops.base import Op
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Value:
+class Value(Frozen, eq=False):
     """One tensor (or scalar: no axes). Compared by identity. `names` are the addresses under which an author can ask
     for it: `h.*.attn` (the result of that call) or `h.*.attn.score` (a variable of its block)."""
 
@@ -33,8 +32,7 @@ class Value:
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Node:
+class Node(Frozen, eq=False):
     """An operation applied: `op` holds its attributes, `inputs` its operands in order. `scope` is the path of the
     layer in which it stands (`h.*.attn.q`; empty at the top), `span` what an author wrote for it (the innermost place
     in a spec, a standard block's file included) and `site` the place in the user's own file that led to it."""
@@ -59,8 +57,7 @@ class Node:
         return self.site or self.span
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Region:
+class Region(Frozen, eq=False):
     """A body: what it is given, what it does in order, what it gives back. For `repeat`: parameters are the index (an
     int scalar) and the carried values; results are the carried values' next ones, then what is emitted."""
 
@@ -76,8 +73,7 @@ class Region:
                 yield from region.walk()
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterInfo:
+class ParameterInfo(Frozen):
     """A parameter of the model. In `address` each `*` stands for the index of a repeat in which it is declared
     (`h.*.ln_1.scale`, see `attndsl.addresses`); `layers` has, for each `*`, the indices at which it exists:
     `range(depth)`, or fewer where the body branches. Where its rounds fill no such box, or differ in type or
@@ -111,8 +107,7 @@ class ParameterInfo:
         return product(*self.layers)
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Frozen):
     """The values of an input must satisfy `value RELATION limit`: `tokens < vocab`. That they are not negative is part
     of an upper bound, unless a lower one is written too (`targets >= -100`)."""
 
@@ -121,8 +116,7 @@ class Bound:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class InputInfo:
+class InputInfo(Frozen):
     """`value` is what the call gives. `default` is the text of what stands for it where an optional input is left out
     (None: nothing does, and the outputs that need it are not computed); a `given` node in the body chooses."""
 
@@ -135,8 +129,7 @@ class InputInfo:
     default: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OutputInfo:
+class OutputInfo(Frozen):
     """`needs` names the optional inputs without which it cannot be computed: those that have no default."""
 
     name: str
@@ -146,8 +139,7 @@ class OutputInfo:
     span: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StateInfo:
+class StateInfo(Frozen):
     """A value that is kept from one call to the next. The graph takes it as the optional input `name`, whose default is
     its initial value, and gives the next one as the output of the same name; both hold all layers, stacked in front of
     the last axis of `type`, the innermost loop's first. `address`, `layers` are as with a parameter; where layers of
@@ -168,8 +160,7 @@ class StateInfo:
         return product(*self.layers)
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeInfo:
+class ScopeInfo(Frozen):
     """A layer as the author sees it: the path, the block (or `scope`, `repeat`) that it is a call of, its place."""
 
     path: str
@@ -179,8 +170,7 @@ class ScopeInfo:
     doc: str | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Graph:
+class Graph(Frozen, eq=False):
     """A checked model at given hyperparameters. `hyperparameters` holds every compile-time value by name as shown to a
     user (numbers, and texts for blocks and masks); `sizes` the integer ones that occur in sizes. Sizes that are not in
     `sizes` are bound by the inputs at the call. `body.parameters` are the inputs' values, `body.results` the outputs'.

@@ -13,7 +13,7 @@ from typing import Union
 from attndsl.graph.builder import Builder
 from attndsl.graph.core import Region, Value
 from attndsl.ops import Broadcast, Cast, Concat, Constant, Mismatch, Op, Range
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, field
 from attndsl.types import INT, Axis, Type
 
 DRAWS: dict[str, tuple[str, ...]] = {
@@ -29,8 +29,7 @@ INDEX = "index"
 """The kind of the index of a loop in which the parameter is declared; its argument says which, counted from outside."""
 
 
-@dataclass(frozen=True, slots=True)
-class Initializer:
+class Initializer(Frozen):
     """A draw (`DRAWS`), the index of a loop (`INDEX`), or else an `op`, over numbers and other initialisers."""
 
     kind: str

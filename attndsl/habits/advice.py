@@ -10,7 +10,7 @@ from attndsl.diagnostics import Fix
 from attndsl.habits import notations
 from attndsl.habits.table import ARGUMENTS, CALLS, LAST_AXIS, MODULES, NAMES, NUMPY_LIKE, OPTIONS, STATEMENTS
 from attndsl.habits.written import ForeignText, bracketed, items, operand_before, quoted, read, split
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 _HOLE = re.compile(r"\{(\w+)(?:\|([^{}]*))?\}")
 _FORM = re.compile(r"\[(\w+)(?: (.+))?\]")
@@ -126,8 +126,7 @@ def advise_product(text: str, at: int, names: KnownNames) -> str:
     return f"write `dot({a}, {b}, over={shared[-1] if shared else '…'})`"
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignCall:
+class ForeignCall(Frozen):
     """A foreign expression, with its operand and the arguments after it."""
 
     written: ForeignText

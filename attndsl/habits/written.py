@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, field
 
 LONGEST = 2_000
 """Characters of an expression that are read."""
@@ -16,8 +16,7 @@ _OPTION = re.compile(r"([A-Za-z_]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignText:
+class ForeignText(Frozen):
     """`F.softmax(x, dim=-1)`: the names of the path, the arguments of the first call, and those of a second one
     (`nn.Linear(8, 16)(x)`), as text. `index` is what stands in brackets behind the path (`x.shape[0]`)."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax.tables import tables
 from attndsl.types import DTYPES
 
@@ -15,8 +15,7 @@ _BRACKETS = ("(", ")", "[", "]", "{", "}")
 _SEPARATORS = (",", ":", ".")
 
 
-@dataclass(frozen=True, slots=True)
-class ColourRule:
+class ColourRule(Frozen):
     """What matches `pattern` is of a kind: of one for each of its groups, or as a whole. Patterns are of the part that
     Python's `re` and Oniguruma have in common."""
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.values import storable
 
 SCHEMA = "attndsl.inspect/1"
 BODIES = ("repeat", "scan", "scope")
 
 
-@dataclass(frozen=True, slots=True)
-class SizeChoice:
+class SizeChoice(Frozen):
     """The value taken for a size that the inputs bind. `reason` is empty where the user gave it."""
 
     name: str
@@ -25,16 +24,14 @@ class SizeChoice:
         return not self.reason
 
 
-@dataclass(frozen=True, slots=True)
-class Sharing:
+class Sharing(Frozen):
     """A parameter that more than its own layer reads: counted once, at `address`'s layer."""
 
     address: str
     used_by: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LayerReport:
+class LayerReport(Frozen):
     """One line of the tree. `copies` counts how often the layer exists (the depth of the repeats around it).
 
     `output` and `shape` are the axes and lengths of its result (None where it gives nothing away); `parameters` are
@@ -93,8 +90,7 @@ class LayerReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class StateReport:
+class StateReport(Frozen):
     """What is kept from one call to the next at one address: `copies` layers of `axes` (their lengths are `shape`), and
     the bytes of all."""
 
@@ -116,8 +112,7 @@ class StateReport:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Frozen):
     """Of the whole model. `parameter_bytes` are at float32; `contraction_flops` is the part of `flops` that matrix
     products (attention's included) take."""
 
@@ -137,8 +132,7 @@ class Totals:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Frozen):
     model: str
     variant: str | None
     doc: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attndsl.inspection.report import KEPT_CONVENTION, LayerReport, Report, first_sentence
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.tables import GAP
 from attndsl.values import shown_setting
 
@@ -106,8 +106,7 @@ def _wrap(words: list[str], lead: str, width: int, separator: str = " ") -> list
 # ---------------------------------------------------------------- the table
 
 
-@dataclass(frozen=True, slots=True)
-class LayerRow:
+class LayerRow(Frozen):
     """A layer's, named by `path` (empty: what is summed up): `cells` are under the `HEADINGS` after the first."""
 
     path: str

@@ -13,15 +13,14 @@ from attndsl.layouts.emitting import DeviceEmitter, Move
 from attndsl.layouts.located import Located, lying_after
 from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, Placement, Rounds, State
 from attndsl.ops import AllGather, Parameter
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Size
 from attndsl.types import BYTES, Axis, Type
 
 NOTHING = Size.of(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Alternative:
+class Alternative(Frozen):
     """A way for a parameter to lie along the mesh dimension `on`: the bytes that a device `holds` of it, and that it
     `sends` in a step where it is put together and where it is read (None: nothing can be computed so)."""
 

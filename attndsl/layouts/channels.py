@@ -21,12 +21,11 @@ from attndsl.ops import (
     Take,
 )
 from attndsl.ops.fused import Fused
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import BOOL, Axis
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
+class Channel(Frozen):
     """One way: a state for each operand, and the result's. Where the operation does more than what it does on the
     whole, on parts, `own` is the axis (of the operand, or of the result) that its lowering must know of."""
 

@@ -13,7 +13,7 @@ from attndsl.layouts.located import Located
 from attndsl.layouts.placements import PARTIAL, VARYING, WHOLE, Owned, State
 from attndsl.layouts.wanted import WantedPlacements
 from attndsl.ops import Take
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Size
 from attndsl.types import Axis
 
@@ -24,16 +24,14 @@ RARELY = 1e6
 """What moving a part of a weight costs besides: it was divided so that no device has it all."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelUse:
+class ChannelUse(Frozen):
     """A channel, and which of the operands need not be moved for it."""
 
     channel: Channel
     there: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelChoice:
+class ChannelChoice(Frozen):
     """How a node is computed along the dimension `number`, in a region that runs so many `times`: the way that was
     taken, and the one that came second, if there was one."""
 

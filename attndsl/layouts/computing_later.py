@@ -13,12 +13,11 @@ from attndsl.layouts.drawing_ahead import DrawnAhead
 from attndsl.layouts.parts import called
 from attndsl.ops import Add, Parameter, Repeat, Take
 from attndsl.ops.control import stacked_types
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import INT, Axis, Type
 
 
-@dataclass(frozen=True, slots=True)
-class ComputedLater:
+class ComputedLater(Frozen):
     """The nodes of a body that make the `results`, in order, and what of the body they read (`given`)."""
 
     region: Region

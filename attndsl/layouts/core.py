@@ -10,7 +10,7 @@ from math import prod
 
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Value
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Size
 from attndsl.types import Axis
 
@@ -18,8 +18,7 @@ NOT_DIVISIBLE = "E1004"
 NO_STAGES = "E1005"
 
 
-@dataclass(frozen=True, slots=True)
-class Mesh:
+class Mesh(Frozen):
     """Devices in a grid whose dimensions have names, with how many there are along each. Ranks count them with the last
     dimension fastest, so that its neighbours are on one machine."""
 
@@ -53,8 +52,7 @@ class Mesh:
         return f"({', '.join(f'{name}={size}' for name, size in self.dimensions)})"
 
 
-@dataclass(frozen=True, slots=True)
-class AxisPattern:
+class AxisPattern(Frozen):
     """Which axes a rule means: those of this name, and those of this size (None: what is written is no size)."""
 
     text: str
@@ -65,8 +63,7 @@ class AxisPattern:
         return axis.name == self.text or (self.size is not None and axis.size == self.size)
 
 
-@dataclass(frozen=True, slots=True)
-class PlacementRule:
+class PlacementRule(Frozen):
     """`heads, 4*width on model`. Of what it names, `loops` are the addresses of repeats, whose rounds the devices along
     the dimension have in stages: `h on stages in 8 microbatches`, which are the parts of a batch that they work on at
     once (None: as many as there are stages)."""
@@ -82,8 +79,7 @@ class PlacementRule:
         return f"{', '.join(axis.text for axis in self.axes)} on {self.dimension}{parts}"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Frozen):
     """Rules over a mesh. They are read in order: of a value's axes, the first rule that has one places it on that mesh
     dimension, and a later rule for the same one applies where it is still free. `parameters` is the dimension over
     which parameters are divided as well, with their gradients and the optimizer's states (None: they are whole)."""

@@ -31,13 +31,12 @@ from attndsl.ops import (
     Vary,
     Where,
 )
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Size
 from attndsl.types import BYTES, Axis, Type
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Frozen):
     """A collective that a device takes part in: along the mesh dimension `on`, on an array that has the type `type` on
     the device (the larger of what it gives and gets), `times` times in each forward pass (`in_backward`: in each
     backward pass). `axis` is what is gathered, scattered or exchanged, `reason` why."""

@@ -19,12 +19,11 @@ from attndsl.layouts.stages import Staged, in_stages, local_name, rows_in_stages
 from attndsl.layouts.walk import LayoutWalk
 from attndsl.layouts.wanted import WantedPlacements
 from attndsl.lazy import Array
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.types import Axis, Type
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LaidOut:
+class LaidOut(Frozen, eq=False):
     """`graph` is that of one device, an ordinary graph with collectives in it; `whole` the one that it was made from.
     `values` has for each value where it lies, and why; `parameters`, `inputs` and `outputs` the same by
     address, in which each `*` stands for an index, and by name. `rules` are those that divide a parameter's axis over a

@@ -39,12 +39,11 @@ from attndsl.ops import (
     Take,
     Where,
 )
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import FLOAT, Axis
 
 
-@dataclass(frozen=True, slots=True)
-class LocalNode:
+class LocalNode(Frozen):
     """A node at work on one device: `op` as it is of the parts, `inputs` these, and for each dimension along which it
     does more than that, its number and the axis that is divided. `differentiated` says whether a gradient flows
     through the first operand, `owned` whether the result may be anything where the device lacks what it is made of."""

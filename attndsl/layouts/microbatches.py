@@ -17,15 +17,14 @@ from attndsl.layouts.emitting import DeviceEmitter
 from attndsl.layouts.parts import called, on_parts
 from attndsl.layouts.placements import PARTIAL, WHOLE, Placement, State, part_of
 from attndsl.ops import Flatten, Mean, Parameter, Take, Unflatten
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import ONE, Size
 from attndsl.types import Axis, Type
 
 ROWS_TOGETHER = "E1006"
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRows:
+class BatchRows(Frozen):
     """The rows of a batch that is taken in `count` microbatches: which axis of each value counts them, alone (`size`)
     or with what else became one axis with them. `axis` counts microbatches; `rule` is what asks for them."""
 

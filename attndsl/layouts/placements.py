@@ -8,7 +8,7 @@ from types import EllipsisType
 
 from attndsl.graph import Value
 from attndsl.layouts.core import Mesh
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import Axis, Type
 
 
@@ -24,8 +24,7 @@ class Undivided(Enum):
 WHOLE, PARTIAL, VARYING = Undivided.WHOLE, Undivided.PARTIAL, Undivided.VARYING
 
 
-@dataclass(frozen=True, slots=True)
-class Owned:
+class Owned(Frozen):
     """What depends on weights that are divided along `over`, which `index` picks from, over the dimensions `on`: at
     each place along `axes` (the index's, perhaps called otherwise) it is right on the device that has what is picked
     there, and means nothing on the others. With zeros there it is `PARTIAL`. It lies so along all of `on`, or none."""
@@ -40,8 +39,7 @@ class Owned:
         return Owned(self.index, self.over, tuple([names.get(axis, axis) for axis in self.axes]), self.on)
 
 
-@dataclass(frozen=True, slots=True)
-class Rounds:
+class Rounds(Frozen):
     """What is declared in the repeat `loop`, of which each device has `count` rounds in stages: those parameters."""
 
     loop: str
@@ -53,8 +51,7 @@ State = Undivided | Axis | Owned | Rounds
 too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Frozen):
     """How a value lies along each dimension of `mesh`, in its order. An axis that lies on several is cut along the
     first of them, and each part along the next."""
 

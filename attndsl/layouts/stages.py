@@ -12,12 +12,11 @@ from attndsl.layouts.pipeline import Pipeline
 from attndsl.layouts.placements import Rounds
 from attndsl.layouts.staged_loop import StagedLoop, batch_place, no_stages, values_of
 from attndsl.ops import Repeat
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, field, replace
 from attndsl.types import Axis
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
+class Staged(Frozen):
     """A graph with pipelines in the place of repeats, `loops` by address. `apart` are the values of which, along a
     dimension of the mesh, each device has its own."""
 

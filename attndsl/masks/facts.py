@@ -24,14 +24,13 @@ from attndsl.masks.index import (
 )
 from attndsl.masks.reading import always, atoms, not_negative, replaced
 from attndsl.ops import MaskFacts
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Size
 
 Renames = tuple[tuple[Axis, Axis], ...]  # (old, new), in the order in which they happen
 
 
-@dataclass(frozen=True, slots=True)
-class Mask:
+class Mask(Frozen):
     """A bool that says where a score counts (where it does not, if `inverted`). `renames` happen to its axes before
     they are those of the score."""
 

@@ -11,12 +11,11 @@ from collections.abc import Callable
 from typing import Union
 
 from attndsl.graph import Value
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import ONE, ZERO, Size
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Frozen):
     """The position along an axis: its index plus the axis's origin. `low` and `high` are the first and the last."""
 
     name: str
@@ -27,8 +26,7 @@ class Index:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Frozen):
     """A number that is not linear. Of whole ones: `//`, `%`, `abs`, `min`, `max`, `*`, or `if` (1 where a formula
     holds). Of others also `/`, `^`, `where` and functions by their names; one without arguments is a constant."""
 
@@ -47,8 +45,7 @@ class Function:
         return f"{self.name}({', '.join(map(str, self.arguments))})"
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Frozen):
     """An element of a tensor that is not a function of positions."""
 
     name: str
@@ -64,8 +61,7 @@ INFIX = ("//", "%", "*", "/", "^")
 Atom = Union[Index, Function, Read]
 
 
-@dataclass(frozen=True, slots=True)
-class LinearSum:
+class LinearSum(Frozen):
     """The sum of `terms` (atoms with coefficients, ordered by their text) and a constant."""
 
     terms: tuple[tuple[Atom, Size], ...] = ()
@@ -133,16 +129,14 @@ def _times_text(atom: Atom, coefficient: Size) -> str:
     return f"{factor.bracketed()}*" + LinearSum.of(atom).within("*")
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(Frozen):
     value: bool
 
     def __str__(self) -> str:
         return "true" if self.value else "false"
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Frozen):
     """`difference RELATION 0`, the relation `<=`, `<` (of floats only), `==` or `!=`."""
 
     relation: str
@@ -166,8 +160,7 @@ class Compare:
         return (rest, "<", ONE - constant) if self.relation == "<=" else (rest, self.relation, -constant)
 
 
-@dataclass(frozen=True, slots=True)
-class Holds:
+class Holds(Frozen):
     """A boolean that is read from a tensor."""
 
     read: Read
@@ -176,8 +169,7 @@ class Holds:
         return str(self.read)
 
 
-@dataclass(frozen=True, slots=True)
-class Every:
+class Every(Frozen):
     """Every one of `parts` holds; at least two, none of them an `Every`, ordered by their text."""
 
     parts: tuple[Formula, ...]
@@ -186,8 +178,7 @@ class Every:
         return " and ".join(f"({p})" if isinstance(p, Some) else str(p) for p in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Some:
+class Some(Frozen):
     """At least one of `parts` holds; at least two, none of them a `Some`, ordered by their text."""
 
     parts: tuple[Formula, ...]
@@ -196,8 +187,7 @@ class Some:
         return " or ".join(f"({p})" if isinstance(p, Every) else str(p) for p in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Negated:
+class Negated(Frozen):
     """What is read does not hold, or two floats do not compare so (neither way does where one is NaN)."""
 
     part: Holds | Compare

@@ -12,15 +12,14 @@ from collections.abc import Iterable, Mapping
 from attndsl.graph import Value
 from attndsl.masks.index import Compare, Every, Formula, Function, Index, LinearSum, Read, Some, Truth, function
 from attndsl.masks.reading import atoms, not_negative, replaced_number
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import ONE, Size
 
 FIRST, LAST = Index("first", Size.of(0), Size.of(0)), Index("last", Size.of(0), Size.of(0))
 ALTERNATIVES = 6  # a mask of more than these is not taken apart
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRange:
+class KeyRange(Frozen):
     """The keys from the largest of `low` to the smallest of `high`, if each of `where` is at most 0; all three are
     numbers made of `FIRST`, `LAST` and sizes."""
 
@@ -33,8 +32,7 @@ class KeyRange:
         return not (self.low or self.high or self.where)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRanges:
+class KeyRanges(Frozen):
     """All keys that queries from `FIRST` to `LAST` can see are in `ranges`, and as far from each of these queries as a
     multiple of `stride`. `same` are data of which a query sees only what has one of them in common with it (the number
     of a document), so that there may be fewer still."""
@@ -57,8 +55,7 @@ def key_ranges(formula: Formula, query: Index, key: Index, sizes: Mapping[str, i
     return KeyRanges(found, reader.stride(formula) or ONE, reader.same(formula))
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(Frozen):
     query: Index
     key: Index
     sizes: Mapping[str, int]

@@ -8,12 +8,11 @@ from attndsl.graph import Axis, Node, Value
 from attndsl.masks.formulas import index_of, mask_formula
 from attndsl.masks.index import Compare, Every, Formula, LinearSum, Some
 from attndsl.masks.reading import not_negative
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Size
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Frozen):
     """Every key that is allowed is at most `before` positions before its query, and at most `after` behind it; None:
     nothing is known on that side."""
 

@@ -22,7 +22,7 @@ from attndsl.masks.index import (
     Some,
     Truth,
 )
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 MOST = 48
 """Rows and columns of a picture."""
@@ -35,8 +35,7 @@ _Holds = Callable[[int, int], "bool | None"]  # for a query and a key
 _Number = Callable[[int, int], "Fraction | int | None"]
 
 
-@dataclass(frozen=True, slots=True)
-class SampledMask:
+class SampledMask(Frozen):
     """A mask as a picture. `rows` has a text for each query that is shown, with a sign for each key: it may attend to
     it (`ALLOWED`), not (`HIDDEN`), or data decide (`FROM_DATA`). Of the queries and of the keys, each `steps`-th one is
     shown; there is one row where no query has a say. `formula` is the mask's, `words` say what follows from it."""

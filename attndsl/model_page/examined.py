@@ -12,14 +12,13 @@ from attndsl.elaborate.files import Library
 from attndsl.elaborate.settings import Setting
 from attndsl.elaborate.spec import Spec, choose, place_of
 from attndsl.graph import Graph
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax.reading import read_source
 
 _Stamp = Mapping[Path, "tuple[int, int, int] | None"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Examined:
+class Examined(Frozen, eq=False):
     """A spec's text with all that is said of it. `graph` is its model or, where something is wrong with it, the model
     that the file had when it was right last, when its text was `seen`; None where there was none."""
 

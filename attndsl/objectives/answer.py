@@ -18,14 +18,13 @@ from attndsl.objectives.predictions import Likely, Prediction
 from attndsl.objectives.roles import END, SEGMENT, START, TOKENS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
 from attndsl.objectives.spans import Window, likeliest_answers, windows
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.table import Table
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class Asked(Frozen, eq=False):
     """Questions and texts, the answers to each (the first is learned), and the windows of all, each with the tokens at
     which the answer begins and ends."""
 

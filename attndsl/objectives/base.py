@@ -19,7 +19,7 @@ from attndsl.diagnostics import error
 from attndsl.lazy import np
 from attndsl.objectives.choice import ObjectiveChoice, names
 from attndsl.objectives.roles import IMAGE, Data, Role
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     import numpy
@@ -353,8 +353,7 @@ class Objective(ABC):
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Frozen):
     """What is known beside the rows: `bytes_per_token` and `entropy` (nats per byte, of bytes counted by themselves)
     of a held-out text; `loss`, what was minimised, over the held-out data, and `cross_entropy`, the part of it that
     says how well the answers are said, in nats (None where no output says them)."""

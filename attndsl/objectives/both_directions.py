@@ -22,7 +22,7 @@ from attndsl.objectives.predictions import by_place, prediction_outputs
 from attndsl.objectives.roles import CHARACTERS, NEXT_WORD, PREVIOUS_WORD, VALID, Data
 from attndsl.objectives.texts import TokenText
 from attndsl.objectives.words import words_of_documents
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 if TYPE_CHECKING:
     import numpy
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 UNKNOWN = "<unknown>"  # which is no word: it would be three
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SpelledText:
+class SpelledText(Frozen, eq=False):
     """The words of a text by their `places` in `letters`, int64 `[different words, longest]`, and for each place in the
     text the numbers of the word behind it and of the one before it (-100 where a document ends or begins)."""
 

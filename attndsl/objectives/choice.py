@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.choices import Plain, Registry, read_options, unknown
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.objectives.base import Objective
@@ -32,8 +32,7 @@ OBJECTIVES: Registry[type[Objective]] = Registry(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectiveChoice:
+class ObjectiveChoice(Frozen):
     """An objective with the model's input for each role (`{"tokens": "words", "targets": "next"}`) and all options."""
 
     kind: str

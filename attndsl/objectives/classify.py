@@ -18,14 +18,13 @@ from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, whole_predictions
 from attndsl.objectives.roles import LABEL, LAST, SEGMENT, TARGETS, TOKENS_OR_CHARACTERS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.table import Table
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Classified:
+class Classified(Frozen, eq=False):
     """Texts with their special tokens, which segment each token is in, what is to be said after each token, and the
     number of each text's class."""
 

@@ -13,14 +13,13 @@ from attndsl.objectives.pictures import IMAGE_COLUMN, NORMALISED, SHIFTED, Pictu
 from attndsl.objectives.predictions import Prediction, answers, whole_predictions
 from attndsl.objectives.roles import IMAGE, LABEL, Data
 from attndsl.objectives.rows import drawn, spread
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.table import Table
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pictures:
+class Pictures(Frozen, eq=False):
     """`images` float32 `[rows, channels, height, width]`, values between 0 and 1; `labels` the number of each class."""
 
     images: Array

@@ -22,7 +22,7 @@ from attndsl.objectives.pictures import IMAGE_COLUMN, NORMALISED, SHIFTED, Pictu
 from attndsl.objectives.predictions import Prediction, likeliest
 from attndsl.objectives.roles import IMAGE, LAST, MATCH, TOKENS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.table import Table
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 PLACE = "{}"  # where a template has the name of a class
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Captioned:
+class Captioned(Frozen, eq=False):
     """`images` float32 `[rows, channels, height, width]`; for each one or more captions, framed tokens; the number of
     each picture's class, where classes are named."""
 

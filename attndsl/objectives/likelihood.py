@@ -21,13 +21,12 @@ from attndsl.ops.pieces import Take
 from attndsl.ops.reductions import LogSoftmax, Sum
 from attndsl.passes.cse import CommonSubexpressions
 from attndsl.passes.rewrite import Rewriter
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 NAME = "cross_entropy"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class Scored(Frozen, eq=False):
     """An objective's `graph` with one more output, called `name`: the cross entropy of the answers in nats; the graph
     as it is and None where no output says the answers. It `costs_nothing` where the model computes that very number by
     itself, as its loss or on the way to it."""

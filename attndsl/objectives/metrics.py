@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attndsl.lazy import np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     import numpy
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 SHARE, NATS, NUMBER, ERROR = "share", "nats", "number", "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Frozen):
     """`value` is a share of 1, nats, an error, or another number, as `kind` says; `baseline` is the same for `against`,
     the trivial answer that it is held against. Without a value, `note` says why."""
 

@@ -9,22 +9,20 @@ from attndsl.decoding.sampling import log_probabilities
 from attndsl.diagnostics import error
 from attndsl.graph import Graph, OutputInfo
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.objectives.base import Objective, Predict
 
 
-@dataclass(frozen=True, slots=True)
-class Likely:
+class Likely(Frozen):
     """A class, a tag or a token with its probability."""
 
     name: str
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Frozen):
     """What is said at one place, the likeliest first. `place` is the word that is tagged, the number of the mask (from
     1), or empty for the whole example."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 
 class Data(Enum):
@@ -15,8 +15,7 @@ class Data(Enum):
     IMAGES = "pictures"
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+class Role(Frozen):
     """An input's purpose, and what the input must be: its `dtype`, and the first axes of the first of the roles `like`
     that is filled, as many as it has (none: axes of its own; after `batch`: by default those of the objective's first
     role). `form` is how such an input is declared, and `of_text` whether tokens of a text fill it: a row for each text,

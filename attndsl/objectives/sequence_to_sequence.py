@@ -20,7 +20,7 @@ from attndsl.objectives.predictions import prediction_output
 from attndsl.objectives.roles import Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
 from attndsl.objectives.sequences import Sequences, next_logits, token_metrics
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.table import Table
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 WRITTEN_OUT = 256  # how many held-out rows are answered in full, one token after the other
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
+class Pairs(Frozen, eq=False):
     """Sources as the encoder is given them, targets as they are, and which of these are `whole`: nothing was cut
     off."""
 

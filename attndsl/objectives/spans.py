@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from attndsl.lazy import Array, np
 from attndsl.objectives.predictions import Likely
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 KEPT = 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class Window(Frozen, eq=False):
     """A piece of the text of an `example`: `row`, all tokens that the model is given; `first`, which of these is the
     first of the text; `spans`, the characters of each token of the text, `[tokens, 2]`."""
 

@@ -16,15 +16,14 @@ from attndsl.objectives.metrics import Metric, class_metrics, loss_metrics
 from attndsl.objectives.predictions import Prediction, answers, likeliest, said
 from attndsl.objectives.roles import TARGETS, TOKENS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.table import Table
     from attndsl.objectives.choice import ObjectiveChoice
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tagged:
+class Tagged(Frozen, eq=False):
     rows: list[Array]
     targets: list[Array]
 

@@ -18,7 +18,7 @@ from attndsl.objectives.pictures import IMAGE_COLUMN
 from attndsl.objectives.predictions import prediction_output, said
 from attndsl.objectives.roles import CODES, TOKENS, VALID, Data
 from attndsl.objectives.rows import drawn, spread, tell_cut
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     import numpy
@@ -44,8 +44,7 @@ class Codebook(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Described:
+class Described(Frozen, eq=False):
     """The tokens of each caption, and the codes of its picture, int64 `[rows, cells]`."""
 
     captions: list[Array]

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.tokenizers import Tokenizer
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TokenText:
+class TokenText(Frozen, eq=False):
     """Tokens in a row, the bounds of the documents in it (separators between them left out), and the places where a
     sentence begins."""
 

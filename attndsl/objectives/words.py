@@ -10,7 +10,7 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.graph.limits import most
 from attndsl.lazy import Array, np
 from attndsl.objectives.texts import TokenText
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.tokenizers import Tokenizer
@@ -27,8 +27,7 @@ def words_of_documents(tokens: Array, tokenizer: Tokenizer) -> Iterator[list[str
             yield found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Spelling:
+class Spelling(Frozen, eq=False):
     """How words are spelled for a model: each as its characters, between the tokens that begin and end a word as far as
     these are named, filled up to the `longest` word, so that what is made of a word does not depend on the others."""
 

@@ -12,7 +12,7 @@ from attndsl.onnx_export.body import OnnxBody
 from attndsl.onnx_export.lengths import Lengths
 from attndsl.onnx_export.writer import OPSET, OnnxWriter
 from attndsl.passes.chosen import chosen
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running.parameters import check_parameters
 from attndsl.running.states import shared_stacks
 
@@ -23,8 +23,7 @@ NEXT = ".next"
 SMALL = 1024  # bytes of a constant, up to which it is always in the file itself
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxModel:
+class OnnxModel(Frozen):
     """A model without its large constants, and these by name."""
 
     model: Any

@@ -11,7 +11,7 @@ from attndsl import ops
 from attndsl.graph import Axis
 from attndsl.onnx_export.pointwise import Rule
 from attndsl.onnx_export.site import OnnxSite, in_order, length_of
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import BOOL, FLOAT
 
 
@@ -64,8 +64,7 @@ def attention(site: OnnxSite) -> str:
     return in_order(site, _apart(site, found, sides.result), axes, site.output.axes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
+class _Sides(Frozen):
     """The axes of an attention as ONNX counts them: a batch, heads, queries or keys, and what is summed over. Queries
     that share keys and values in groups are heads of one kind."""
 

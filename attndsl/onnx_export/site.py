@@ -9,14 +9,13 @@ from attndsl.graph import Axis, Type
 from attndsl.onnx_export.lengths import Lengths
 from attndsl.onnx_export.writer import TENSOR_TYPES, OnnxWriter, Tensor, dtype_of
 from attndsl.ops import Op
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import ONE
 
 Apply = Callable[[Op, tuple[Tensor, ...], Type], str]
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxSite:
+class OnnxSite(Frozen):
     """An op to be written. `apply` writes another one, by its own rule, and gives the name of its result."""
 
     writer: OnnxWriter
@@ -89,8 +88,7 @@ class OnnxSite:
         return tuple(axes.index(axis) for axis in chosen)
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
+class _Parts(Frozen):
     """What `Fused.expand` applies ops with."""
 
     apply: Apply

@@ -15,7 +15,7 @@ from attndsl.addresses import filled
 from attndsl.diagnostics import error
 from attndsl.graph import Node, Type
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import BOOL, INT, Axis
 
 TENSOR_TYPES = {"float32": 1, "int64": 7, "bool": 9}
@@ -34,8 +34,7 @@ def dtype_of(type: Type) -> str:
     return DTYPES.get(type.dtype, "float32")
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Frozen):
     """A value of the file, by its name."""
 
     name: str

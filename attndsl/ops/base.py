@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from attndsl.lazy import Array
-from attndsl.records import Frozen, dataclass, field, fields
+from attndsl.records import Frozen, field, fields
 from attndsl.sizes import Size
 from attndsl.types import BOOL, INT, Axis, Type
 
@@ -60,8 +60,7 @@ class Mismatch(Exception):
         self.code, self.message, self.operands, self.note, self.help = code, message, operands, note, help
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Frozen):
     """What an op is told when it runs: types, the value of every size, the run's precision and random state.
 
     `indices` are those of the enclosing repeats and scans, outermost first; with `seed`, `step` and an op's `site`

@@ -14,7 +14,7 @@ from attndsl.ops.contraction import Dot
 from attndsl.ops.elementwise import Erf, Rsqrt, Sigmoid, Tanh
 from attndsl.ops.generators import Constant, Dropout
 from attndsl.ops.reductions import Mean, Softmax
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.sizes import Size
 from attndsl.types import Axis, Type, widest
 
@@ -56,8 +56,7 @@ class Fused(Op):
         return sum((step.op.flops(step.output, *step.types) for step in _steps(self, inputs)), Size.of(0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(Frozen):
     """An op of a decomposition. Values have numbers, first the operands, then the results in order: it reads those in
     `reads`, and `dead` are read by no later one."""
 
@@ -139,8 +138,7 @@ class _Run:
         return tuple([gradients.get(i) for i in range(self.count)])
 
 
-@dataclass(frozen=True, slots=True)
-class MaskFacts:
+class MaskFacts(Frozen):
     """What follows from what a mask computes, for the queries along `queries` (None: there is one) and the keys along
     the axis that the softmax is over. `q` and `k` are positions: they count from each axis's origin. What is not known
     is not said; the default is to know nothing.

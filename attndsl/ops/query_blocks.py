@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.lazy import Array, np
 from attndsl.ops.base import Call
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import Axis, Type
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ SEEING = 256  # queries of a block, at most, where they do not all see the same 
 FEWEST = 64  # queries of a block: with fewer, products are slow
 
 
-@dataclass(frozen=True, slots=True)
-class QueryBlock:
+class QueryBlock(Frozen):
     """Some of the queries, and the keys that they may see."""
 
     queries: Axis

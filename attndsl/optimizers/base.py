@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from attndsl.choices import Kind, Option
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 Shape = tuple[int, ...]
 DECAY = "weight decay of matrices and tables (what is only added or multiplied place by place has none)"
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Frozen):
     """One step of one parameter: the learning `rate`, the `number` of the update (from 1), whether weight decay pulls
     at the parameter (`decays`)."""
 

@@ -30,7 +30,7 @@ from attndsl.ops import (
 )
 from attndsl.passes.algebra import ONE, Algebra
 from attndsl.passes.base import Refusal
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, dataclass, field, replace
 
 MASK = -1e4  # what is added to a score to mask it is this low at least; e to that is 0 in every precision
 WALKED: tuple[type[Op], ...] = (Add, Sub, Neg, Mul, Div, Where, Dropout, Tanh, Transpose, Cast, Rename)
@@ -42,8 +42,7 @@ MOVED: tuple[type[Op], ...] = (Transpose, Rename, Unflatten, Flatten)
 Renames = tuple[tuple[Axis, Axis], ...]  # (old, new), in the order in which they happen
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Frozen):
     """A value that takes part in a score. `renames` happen to its axes on the way to the softmax."""
 
     value: Value
@@ -58,8 +57,7 @@ class Piece:
         return axes
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Frozen):
     """`coefficient` * piece * the factors (to the power 1 or -1)."""
 
     piece: Piece

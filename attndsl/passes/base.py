@@ -8,15 +8,14 @@ from typing import ClassVar
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Node
 from attndsl.passes.rewrite import Rewriter
-from attndsl.records import Frozen, dataclass
+from attndsl.records import Frozen
 
 PAST, NEW_TOKENS = "past", "new"
 """Of a graph that reads texts on: the state that says how many tokens of each row have been read, and the input that
 says how many of a call's are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rewrite:
+class Rewrite(Frozen):
     """Something that was rewritten: which rule, how often at this place, and where."""
 
     rule: str
@@ -27,8 +26,7 @@ class Rewrite:
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Miss:
+class Miss(Frozen):
     """Something that looked as if `rule` would fit and did not. `at` is where the author wrote it, `culprit` the op
     that stands in the way and `where` its place."""
 
@@ -40,8 +38,7 @@ class Miss:
     where: Span | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PassReport:
+class PassReport(Frozen):
     """What one pass did to one graph; that of `housekeeping` is summed up where it is shown."""
 
     name: str

@@ -41,7 +41,7 @@ from attndsl.passes.linear_scans import LinearScan, LinearState, Readout
 from attndsl.passes.products import contracted, renamed
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.triangles import Triangle
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, dataclass, field
 from attndsl.sizes import ONE
 
 
@@ -82,8 +82,7 @@ class _State:
     local: dict[tuple[int, int], Value] = field(default_factory=dict)  # what is read of what the chunk adds, by readout
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fed:
+class _Fed(Frozen, eq=False):
     """What is fed back, by chunks: `local + factor * start`, of which `written` is what it adds to the end."""
 
     source: Feedback

@@ -13,11 +13,10 @@ from collections.abc import Iterable
 
 from attndsl.graph import Axis, Type, Value
 from attndsl.passes.linear import Factor, ProductTerm
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Feedback:
+class Feedback(Frozen, eq=False):
     """`value` stands for what a step reads of the state that it finds: `read`. It adds the terms `written` times that.
     `over` are the axes of the state over which it sums."""
 

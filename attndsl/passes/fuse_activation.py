@@ -18,13 +18,12 @@ from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, Polynomial, same
 from attndsl.passes.base import Refusal
 from attndsl.passes.matching import group
 from attndsl.passes.rules import Match, Rule, RulePass
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 SLOPE = math.sqrt(2 / math.pi)
 
 
-@dataclass(frozen=True, slots=True)
-class ActivationForm:
+class ActivationForm(Frozen):
     """An activation: its curve, the powers of x in the curve's argument, and those of (x, curve) in the whole."""
 
     kind: type[Op]
@@ -40,8 +39,7 @@ FORMS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(Frozen):
     """A curve near the root, its argument as a polynomial in x of the powers that the form has."""
 
     form: ActivationForm

@@ -35,7 +35,7 @@ from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Refusal
 from attndsl.passes.matching import axis_names
 from attndsl.passes.rules import Match, Rule, RulePass
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, dataclass, field, replace
 from attndsl.sizes import ZERO
 
 MOVES = (Rename, Transpose, Unflatten, Flatten)
@@ -44,8 +44,7 @@ MOVES = (Rename, Transpose, Unflatten, Flatten)
 # ---------------------------------------------------------------- windows, then a product
 
 
-@dataclass(frozen=True, slots=True)
-class _Product:
+class _Product(Frozen):
     """A sum of products, perhaps in two steps, one factor of which is made of windows of `x` by `steps`, the first
     first."""
 
@@ -213,8 +212,7 @@ def _trained(algebra: Algebra, value: Value) -> bool:
 # ---------------------------------------------------------------- a product, then overlaps added
 
 
-@dataclass(frozen=True, slots=True)
-class _Overlapping:
+class _Overlapping(Frozen):
     """A product and the `steps` from it to the node: scatters, cuts and moves, the first first."""
 
     dot: Node

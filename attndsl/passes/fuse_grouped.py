@@ -20,12 +20,11 @@ from attndsl.ops.products import matches
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Refusal
 from attndsl.passes.rules import Match, Put, Rule, RulePass, simple
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.types import Axis
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
+class _Candidate(Frozen):
     """The operand that is taken: the `take`, what lies between it and the product, and the other operand."""
 
     take: Node

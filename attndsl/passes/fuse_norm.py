@@ -24,13 +24,12 @@ from attndsl.passes.algebra import ARITHMETIC, ONE, Algebra, Monomial, Polynomia
 from attndsl.passes.base import Refusal
 from attndsl.passes.matching import axis_names, group
 from attndsl.passes.rules import Match, Rule, RulePass
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 HALF = Fraction(1, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class _Variance:
+class _Variance(Frozen):
     """v, taken apart: what it is a variance (or mean square, then `mean` is None) of, over which axes, plus eps."""
 
     v: Value

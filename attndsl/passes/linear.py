@@ -12,15 +12,14 @@ from collections.abc import Collection
 from attndsl.graph import Axis, Node, Value
 from attndsl.ops import Add, Broadcast, Constant, Div, Dot, Mul, Neg, Rename, Sub, Sum, Transpose, Where
 from attndsl.passes.base import Refusal
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 MOST_TERMS = 16
 ARRANGED = (Add, Broadcast, Div, Dot, Mul, Neg, Rename, Sub, Sum, Transpose, Where)
 """The linear ops whose results can be written as sums of products."""
 
 
-@dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(Frozen):
     """A value, with the label of each of its axes: itself, or 1 where a condition holds ("where") or does not ("not"),
     or one over it ("over")."""
 
@@ -29,8 +28,7 @@ class Factor:
     kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ProductTerm:
+class ProductTerm(Frozen):
     """`sign` times the product of an atom and factors, summed over `sums`."""
 
     atom: Value | None

@@ -9,7 +9,7 @@ from attndsl.ops import Dot, Scan, Sum
 from attndsl.passes.base import Refusal
 from attndsl.passes.feedback import Feedback, feedbacks
 from attndsl.passes.linear import Forms, ProductTerm, moving
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import FLOATS
 
 MOST_KEPT = 8192
@@ -18,8 +18,7 @@ LEAST_SHARED = 8
 """How many elements of a state one decay must at least be shared by for products of matrices to be worth while."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinearState:
+class LinearState(Frozen):
     """A step makes `sum of kept * h + sum of added` of it, and adds what it reads of it in `fed`; each term of `kept`
     multiplies it element by element."""
 
@@ -34,8 +33,7 @@ class LinearState:
         return (*self.added, *(term for each in self.fed for term in each.added))
 
 
-@dataclass(frozen=True, slots=True)
-class Readout:
+class Readout(Frozen):
     """A product of a state with factors, summed over labels: of the state that a step leaves (`after`), or finds."""
 
     state: int
@@ -43,8 +41,7 @@ class Readout:
     term: ProductTerm
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LinearScan:
+class LinearScan(Frozen, eq=False):
     """A scan whose states are linear in themselves. `readouts` are values of the body that are linear in the states,
     and all that its emissions need of these."""
 

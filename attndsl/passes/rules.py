@@ -18,11 +18,10 @@ from attndsl.ops import Broadcast, Op, Transpose
 from attndsl.passes.algebra import Algebra
 from attndsl.passes.base import Miss, Pass, PassReport, Refusal, Rewrite
 from attndsl.passes.rewrite import NodePlace, Rewriter
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(Frozen):
     """What a rule found at a node, and how to write it otherwise. `rewrite` emits nodes and gives the value that stands
     for the node's; where its layout is another, it is brought into the node's. `nodes` are those that it does the work
     of: while they are there for others, they anchor no match of their own, and the layer around all of them is where
@@ -33,8 +32,7 @@ class Match:
     nodes: tuple[Node, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Frozen):
     """A node that stands for another: the op and its operands. The type is the other's; `inferred` says that it is to
     be what the op infers as well, and nothing is done otherwise."""
 
@@ -44,8 +42,7 @@ class Put:
     scope: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Frozen):
     """`name` is what reports call it. `core` is the node that a candidate is about (a norm's root, an attention's
     softmax; else the one at which the rule is tried): what has become of it is not a near miss, and of the refusals
     about one the furthest is reported. `quiet` rules are not reported (they change no more than an order). A rule that

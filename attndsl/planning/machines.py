@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from attndsl.diagnostics import did_you_mean, error, listed
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, field
 from attndsl.shipped import SHIPPED
 
 TABLE = SHIPPED / "planning" / "machines.toml"
@@ -24,8 +24,7 @@ DEPTH = 256
 """How many summed elements a tile needs to start and to end, in which it multiplies nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class MachineModel:
+class MachineModel(Frozen):
     """A node of devices, and how nodes are joined; see machines.toml for what each figure means."""
 
     name: str
@@ -111,8 +110,7 @@ class MachineModel:
         return size / (self.network * self.reached["network"]) + self.latency["between"]
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceGroup:
+class DeviceGroup(Frozen):
     """Devices that take part in a collective: so many, each so many places after the one before."""
 
     size: int

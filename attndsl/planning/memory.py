@@ -14,11 +14,10 @@ from attndsl.planning.plan import MASTER, ParallelPlan
 from attndsl.planning.share import Share, backward_bytes, loss_bytes
 from attndsl.planning.stages import Stage
 from attndsl.planning.work import Segment
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceMemory:
+class DeviceMemory(Frozen):
     """Bytes on the fullest device, when it is at its fullest."""
 
     weights: float

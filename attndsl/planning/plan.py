@@ -10,7 +10,7 @@ from attndsl.layouts.staged_loop import StagedLoop
 from attndsl.ops import Repeat
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.work import EXPERTS, INNER, KERNELS, Workload
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 RECOMPUTE = ("none", "selective", "full")
 WORDS = {
@@ -26,8 +26,7 @@ MASTER = 4
 """Bytes of a float of gradients, masters and states."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParallelPlan:
+class ParallelPlan(Frozen):
     """Degrees of parallelism, whose product is the number of devices, and choices that decide time and memory.
 
     Ranks count the last degree of `order` the fastest, so that it stays inside a node, and stages the slowest. Experts

@@ -10,7 +10,7 @@ from __future__ import annotations
 from attndsl.graph import Graph
 from attndsl.layouts.core import batch_axes
 from attndsl.planning.axes import Dimensions
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, dataclass, field
 from attndsl.sizes import Size
 
 INNER, EXPERTS, ROUTED, TOKENS, OTHER = "inner", "experts", "routed", "tokens", "other"
@@ -26,8 +26,7 @@ Extent = tuple[tuple[Size, str], ...]
 """The axes of a value: how long, and what kind of dimension."""
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(Frozen):
     """`batch` products of matrices [rows, summed] and [summed, columns]. `weight`: one of them is a parameter.
     `column`: this makes a divided dimension of a whole one, `row` sums over a divided one (Shoeybi et al., 2019)."""
 
@@ -50,8 +49,7 @@ class Product:
         return self.weight and _has(self.summed, INNER)
 
 
-@dataclass(frozen=True, slots=True)
-class Attending:
+class Attending(Frozen):
     """An attention that no score leaves: queries and keys of `head` numbers, values of `value` numbers."""
 
     queries: Extent  # the batch and the heads, and the queries
@@ -63,8 +61,7 @@ class Attending:
     memory: tuple[Extent, Extent]  # keys and values, as context parallelism gathers them
 
 
-@dataclass(frozen=True, slots=True)
-class Passing:
+class Passing(Frozen):
     """What only reads and writes memory: elements, as floats. Chains of such ops are one kernel where they are fused:
     `inside` are the elements that one of them writes and another reads."""
 
@@ -76,8 +73,7 @@ class Passing:
     loss: bool  # after the last product: losses are computed in float32
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
+class Keeping(Frozen):
     """A value that the backward pass reads; `maker` is "product", "attention" or "other"; `bytes` of an element, 4
     standing for a float of the model's precision."""
 
@@ -88,8 +84,7 @@ class Keeping:
     loss: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Backstep:
+class Backstep(Frozen):
     """An operation on the way back: gradients that it makes, and those that nobody needs after it; values that nobody
     reads after it, with the bytes of an element; parameters whose gradients it makes."""
 
@@ -118,8 +113,7 @@ class Segment:
     flops: Size = field(default_factory=lambda: Size.of(0))  # of products, as `inspect` counts them
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Workload:
+class Workload(Frozen, eq=False):
     """The segments of a model in order, and what a plan may ask of the whole."""
 
     graph: Graph

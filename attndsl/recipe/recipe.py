@@ -41,7 +41,7 @@ from attndsl.recipe.reading import (
 from attndsl.recipe.schedules import SCHEDULES, Schedule
 from attndsl.recipe.settings import SETTINGS
 from attndsl.recipe.written import Written, evaluate
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, field, replace
 from attndsl.syntax import tree
 from attndsl.values import Plain, to_python
 
@@ -84,8 +84,7 @@ def option_owners() -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Frozen):
     """All that decides a training run beside the model and the data. `freeze` has patterns over the addresses of
     parameters that keep their values."""
 

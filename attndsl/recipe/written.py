@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, field
 from attndsl.syntax import tree
 from attndsl.values import (
     CONSTANTS,
@@ -21,8 +21,7 @@ from attndsl.values import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Frozen):
     """A value with the place it stands at. `value` is the number, boolean, text or list; `word` the name as written
     (`adamw`, `bytes`), also of a call, whose arguments are `positional` and `named`."""
 

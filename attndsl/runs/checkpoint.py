@@ -10,7 +10,7 @@ from typing import Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import Array
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running.state import parameters_in
 from attndsl.runs.record import CHECKPOINTS, WEIGHTS
 from attndsl.storage.deferred import Deferred
@@ -23,8 +23,7 @@ _NAME = re.compile(r"step-(\d+)\.safetensors")
 _FACTS = "attndsl"
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Frozen):
     """The state after `step` steps."""
 
     step: int

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from xml.sax.saxutils import escape
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 72, 24, 56, 56
@@ -23,8 +23,7 @@ MARKERS = ("circle", "square", "triangle", "diamond", "cross", "plus", "bar")
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(Frozen):
     """A name, what was `measured` in passing (drawn raw and smoothed), and `points` that stand for themselves."""
 
     name: str
@@ -32,8 +31,7 @@ class Curve:
     points: Sequence[Point] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Style:
+class _Style(Frozen):
     colour: str
     dash: str
     marker: str

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from attndsl.diagnostics import AttnError, Diagnostic, error
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.runs.history import History, read_history
 from attndsl.runs.log import FILE
 from attndsl.runs.record import CHECKPOINTS, SPEC, WEIGHTS, is_run
@@ -16,8 +16,7 @@ DEEPEST = 4  # folders in folders
 _LEFT = (CHECKPOINTS, FILE, SPEC, WEIGHTS)  # what tells the rest of a run from any other folder
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Frozen):
     """A folder that was a run once, and what is wrong with it."""
 
     folder: Path

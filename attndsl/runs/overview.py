@@ -13,7 +13,7 @@ from typing import Any
 
 from attndsl.diagnostics import did_you_mean
 from attndsl.inspection.table import quantity
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.runs.history import History, differing
 from attndsl.runs.texts import lettered
 
@@ -21,8 +21,7 @@ Value = Any
 """A number, a text, a boolean, a list of these, or None where a run has nothing to say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Frozen):
     """`value` is what a run has in it; `shown` writes that for people. Some are only written for programs."""
 
     name: str

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import error
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import write_bytes, write_json
 
@@ -35,8 +35,7 @@ FORMAT = 1
 RECORD, SPEC, WEIGHTS, CURVE, CHECKPOINTS = "run.json", "spec", "weights.safetensors", "loss.svg", "checkpoints"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Frozen):
     """`run.json`, read: `facts` has what `attndsl.training.session` wrote."""
 
     folder: Path

@@ -13,7 +13,7 @@ from attndsl.elaborate import load, with_optional
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import FLOAT32, Graph
 from attndsl.recipe.recipe import Recipe
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.running import backends
 from attndsl.running.parameters import check_parameters
 from attndsl.running.program import Program
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     Array = numpy.ndarray[Any, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Frozen):
     """`weights` by address, as they were after `step` steps, read as they are asked for. Models of pictures have no
     tokenizer. Programs keep the matrices for use (`Program.store`): as `weights_as`, or else in float32."""
 

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.runs.history import History, differing
 from attndsl.runs.overview import Column, columns_of, written
 
@@ -17,8 +17,7 @@ HELD_OUT = "last"
 MOST = 5  # settings that are named in a sentence
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Frozen):
     """Of several numbers: their mean, and their standard deviation (with n - 1; None for a single one)."""
 
     mean: float
@@ -36,8 +35,7 @@ class Spread:
         return f"{column.shown(self.mean)} ± {column.shown(self.deviation)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Seeds:
+class Seeds(Frozen):
     """The runs of the same `settings`, of those in which the others differ."""
 
     settings: dict[str, object]

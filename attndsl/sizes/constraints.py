@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attndsl.diagnostics import Diagnostic, Label, Span
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes.size import Size
 
 RELATIONS = {
@@ -19,8 +19,7 @@ RELATIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Constraint:
+class Constraint(Frozen):
     """`left RELATION right`; for `divides`, `right` divides `left`. `origin` is where the author (or a block that he
     called) asked for it, `code` the diagnostic that its failure gives, and `message` what that says (empty: what the
     sizes would have to be)."""

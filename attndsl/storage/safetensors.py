@@ -23,7 +23,7 @@ from typing import Any
 
 from attndsl.diagnostics import AttnError, error, quoted
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.storage.deferred import Deferred, stated, stating
 from attndsl.storage.whole import replacing
 
@@ -46,8 +46,7 @@ CHECKSUMS = "checksums"
 FLOATS = ("F64", "F32", "F16", "BF16")
 
 
-@dataclass(frozen=True, slots=True)
-class TensorEntry:
+class TensorEntry(Frozen):
     """What a header says of a tensor; `start` and `stop` count from the beginning of the file."""
 
     name: str

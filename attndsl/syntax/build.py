@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from attndsl.diagnostics import Span
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.syntax import tree
 from attndsl.syntax.build_expressions import Children, ExpressionBuilder, plainly
 from attndsl.syntax.lexer import doc_text
@@ -18,16 +18,14 @@ from attndsl.syntax.lexer import doc_text
 _ASSIGNMENT = {"PLUS_EQUALS": "+", "MINUS_EQUALS": "-", "TIMES_EQUALS": "*", "DIVIDE_EQUALS": "/"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Config:
+class _Config(Frozen):
     """A `config { … }`, until the section around it takes its entries."""
 
     span: Span
     entries: tuple[tree.ConfigEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _PrefixLine:
+class _PrefixLine(Frozen):
     """A `prefix "…"` without braces, until the section around it gives it what follows."""
 
     span: Span

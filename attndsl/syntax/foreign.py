@@ -9,7 +9,7 @@ from os.path import basename
 
 from attndsl.diagnostics import Diagnostic, Label, Source, Span
 from attndsl.diagnostics.suggestions import allowed_edits, edit_distance
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax.keywords import lines
 from attndsl.syntax.tables import tables
 
@@ -20,8 +20,7 @@ _FENCE = re.compile(r"^(?:```|~~~).*$", re.MULTILINE)
 _FIRST = re.compile(r"^[ \t]*(?![#\s])(?!///)\S", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TextKind:
+class TextKind(Frozen, eq=False):
     """`find` gives the offset of what shows that a text is of this kind, None where it is not."""
 
     name: str

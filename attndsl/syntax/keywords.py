@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax.tables import tables
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
+class Lines(Frozen):
     """Patterns for the beginning of a line: a declaration's, or what is most likely a statement or a declaration."""
 
     declaration: re.Pattern[str]

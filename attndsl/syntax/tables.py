@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.shipped import SHIPPED
 
 START = "file"
@@ -24,8 +24,7 @@ STATEMENT_STARTS = ("RETURN", "USE", "PREFIX", "REQUIRE")
 section or an entry of its `config`: the places where the parser picks up again after a mistake."""
 
 
-@dataclass(frozen=True, slots=True)
-class Production:
+class Production(Frozen):
     """A production. `action` is the builder's method; None for a helper, whose value is a list that its parents inline.
 
     `plan` says what the method gets: for each child the index of its value, and whether that is a list to inline;
@@ -39,8 +38,7 @@ class Production:
     is_unit: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
+class Tables(Frozen):
     """`rows[state][symbol]` is the state to go to, or `~rule` for the rule to reduce by."""
 
     rows: tuple[dict[str, int], ...]

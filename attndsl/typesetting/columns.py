@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from attndsl.inspection.report import LayerReport, Report, first_sentence
 from attndsl.inspection.table import ELSE, quantity
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.typesetting.tables import Cell, PaperTable
 from attndsl.values import shown_setting
 
@@ -30,8 +30,7 @@ def paper_tables(reports: Mapping[str, Report]) -> tuple[PaperTable, PaperTable]
     return _sizes(sides), _layers(sides)
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
+class _Side(Frozen):
     """A column: its heading, and the model."""
 
     title: str
@@ -95,8 +94,7 @@ def _caption(sides: Sequence[_Side], what: str) -> str:
 # ---------------------------------------------------------------- layers
 
 
-@dataclass(frozen=True, slots=True)
-class _Joined:
+class _Joined(Frozen):
     """A layer, with what it is in each of the models (None: that one lacks it)."""
 
     each: tuple[LayerReport | None, ...]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attndsl.graph import Graph
 from attndsl.inspection.report import first_sentence
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, dataclass, field, replace
 from attndsl.typesetting.layered import CalledLayer, Layered
 from attndsl.typesetting.notation import function, name, written
 from attndsl.typesetting.writer import DefinitionWriter, Equation
@@ -15,8 +15,7 @@ ARGUMENTS = "xyzuvw"
 NAMED = "\0"  # stands for a block's name until it is known whether it has been defined
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Frozen):
     """`kind` is the block ("" for the model itself), `layers` where it is called; `lines` are ready LaTeX of math mode,
     `indices` the letters that occur in them with the axes that they run along."""
 
@@ -27,8 +26,7 @@ class Definition:
     indices: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Equations:
+class Equations(Frozen):
     """The model's own equations, and the definitions of the blocks that it calls. A notebook shows them."""
 
     title: str

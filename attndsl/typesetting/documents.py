@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.typesetting.definitions import Definition, Equations
 from attndsl.typesetting.escaping import code_in_latex, code_in_markdown, prose_in_latex, prose_in_markdown
 from attndsl.typesetting.writer import Equation
@@ -18,8 +18,7 @@ CONVENTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(Frozen):
     """How a page is written: prose, code, a formula in a line and one of its own, headings of both levels, and what
     stands around it all."""
 

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attndsl.graph import Graph, Node, Region, Value, captured
 from attndsl.ops import Parameter, Range, Rename
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, dataclass, field
 
 LOOPS = ("repeat", "scan")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CalledLayer:
+class CalledLayer(Frozen, eq=False):
     """A run of nodes that belong to one layer: what they read of others, and what others read of them."""
 
     path: str

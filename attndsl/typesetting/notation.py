@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Opaque, Size, readable
 
 OR, AND, COMPARE, PLUS, BIG, TIMES, POWER, ATOM = range(8)
@@ -21,8 +21,7 @@ _OPEN, _BETWEEN, _CLOSE = "\x03", "\x04", "\x05"  # around and between the indic
 _LETTER = re.compile("\x01(\\d+)\x02")
 
 
-@dataclass(frozen=True, slots=True)
-class MathText:
+class MathText(Frozen):
     """LaTeX of math mode, and what holds it together at its outermost place. `below` is set where it is 1 over that."""
 
     text: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.typesetting.escaping import (
     code_in_latex,
     code_in_markdown,
@@ -15,8 +15,7 @@ from attndsl.typesetting.escaping import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Frozen):
     """`code` is as a spec writes it; `text` follows it, behind a space where there are both. `indent` counts levels."""
 
     text: str = ""
@@ -24,8 +23,7 @@ class Cell:
     indent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PaperTable:
+class PaperTable(Frozen):
     """`groups` are rows with a rule between one group and the next. The first `left` columns hold text, which begins at
     the left; the others hold numbers, which end at the right. In `caption` and `notes`, code stands between `` ` ``."""
 

@@ -10,7 +10,7 @@ from attndsl.drawing.captions import indices_said
 from attndsl.graph import Node, Value
 from attndsl.graph.builder import Builder
 from attndsl.ops.fused import Fused
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import Type
 from attndsl.typesetting.elements import RULES
 from attndsl.typesetting.escaping import in_latex
@@ -44,8 +44,7 @@ class Book(Protocol):
         """The name of the definition that says what this call computes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Equation:
+class Equation(Frozen):
     """An equation, or (with no `left` side) words before a loop. `depth` counts the loops around it, `marked` are the
     indices that are written."""
 

@@ -8,7 +8,7 @@ from math import prod
 from typing import TypeVar
 
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.syntax import tree
 from attndsl.values.number import (
     CONSTANTS,
@@ -49,8 +49,7 @@ class Absent(Exception):
         self.key, self.span = key, span
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(Frozen):
     """A value with where it was written."""
 
     value: Plain

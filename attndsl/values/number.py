@@ -10,7 +10,7 @@ from typing import Any, Protocol, Union
 from attndsl.addresses import Indices
 from attndsl.diagnostics import AttnError, Span, error
 from attndsl.graph import Axis, Value
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, dataclass, field
 from attndsl.sizes import Size, SizeTooLong, at_least_zero
 from attndsl.values.operators import BOOLEANS, EITHER, LISTS, NUMBERS, Scalar, Uncomputable, apply, bounded, rule_of
 
@@ -40,8 +40,7 @@ class IndexVariable:
     rounds: Indices | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Formula:
+class Formula(Frozen, eq=False):
     """How a number follows from repeat indices, or from sizes: one of these, a constant, or an operator over
     formulas."""
 
@@ -88,8 +87,7 @@ class Formula:
         return apply(self.operator, *(o.value(at) for o in self.operands))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Number:
+class Number(Frozen, eq=False):
     """A compile-time number. `value` is None while a size of an input takes part. `size` is its formula where it can
     be a size, `axis` the axis that a plain name stands for, `formula` how it depends on repeat indices (if it does),
     `origin` how it was computed from sizes, where it is none itself."""
@@ -135,26 +133,22 @@ class NumberOfSizes(float):
         return made
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Text:
+class Text(Frozen, eq=False):
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Nothing:
+class Nothing(Frozen, eq=False):
     """`none`: no mask, no position, no block."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class Reference(Frozen, eq=False):
     """A block, a mask or another thing of the language, by how it is written; `kind` is what `kind(…)` calls it."""
 
     text: str
     kind: str = "block"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class List:
+class List(Frozen, eq=False):
     """`[2, 2, 6]`: values in order; while a model is elaborated, whatever is known at compile time. `axes` is what it
     means where axes are wanted."""
 

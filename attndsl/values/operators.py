@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Union
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 Scalar = Union[int, float, Fraction]
 """A number, or a boolean as 0 or 1."""
@@ -26,8 +26,7 @@ class Uncomputable(ValueError):
     """There is no such number; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Frozen):
     """`takes`: what the operands are. `truth`: whether the result is true or false. `undo[i]` gives operand i from the
     result and the other operands; None where it cannot, and `lossy` says why."""
 

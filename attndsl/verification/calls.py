@@ -12,7 +12,7 @@ from attndsl.comparison.report import Divergence
 from attndsl.comparison.sides import distance, greatest, largest
 from attndsl.graph import Graph, Type
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.running.inputs import check_inputs
 from attndsl.verification.case import Case
 from attndsl.verification.findings import OK, Finding, claimed, worst
@@ -25,8 +25,7 @@ Cut = Mapping[str, slice]
 """Which part of the axes that a size counts, by the name of the size."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartialCall:
+class PartialCall(Frozen):
     """A call that says a part of what another one says: what that one says at `inside`, and it itself at `own`."""
 
     inputs: Arrays

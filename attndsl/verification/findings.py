@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attndsl.comparison.report import Divergence, Shown, divergence_json, finite, number, said
-from attndsl.records import dataclass
+from attndsl.records import Frozen, dataclass
 from attndsl.verification.reducing import Changes
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ SCHEMA = "attndsl.verify/1"
 OK, FAILED, NOT_APPLICABLE = "OK", "FAIL", "not applicable"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Frozen):
     """One line of the table. `claim` is what should hold, `how` says what was run to see whether it does, `difference`
     is the largest between two numbers that should be equal and `tolerance` what it may be. Where the claim says nothing
     of a model there is a `reason` instead. `divergence` is the first value that differs, `name` the array in which the

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from attndsl.graph import Axis, Graph, ParameterInfo, StateInfo
 from attndsl.lazy import Array
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running.initial import require_memory
 from attndsl.storage.deferred import stated
 from attndsl.syntax import tree
@@ -35,8 +35,7 @@ from attndsl.weights.sources import WeightsSource
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Adapted:
+class Adapted(Frozen):
     """`arrays` are parameters by address, in the graph's order, read as they are asked for; `missing` the addresses of
     those that the weights lack or have at another size; `unused` the names of the tensors that the model has no use
     for."""

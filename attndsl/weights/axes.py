@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attndsl.diagnostics import AttnError, Span, did_you_mean, error
 from attndsl.graph import Axis
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.values import CONSTANTS, Evaluator, Number, Operand, Plain
@@ -41,16 +41,14 @@ def size_of(expression: tree.Expr, sizes: Mapping[str, int]) -> Size:
     return value.size
 
 
-@dataclass(frozen=True, slots=True)
-class TermFactor:
+class TermFactor(Frozen):
     """One factor of a term: its name, and its size as it is written."""
 
     name: str
     size: Size
 
 
-@dataclass(frozen=True, slots=True)
-class AxisTerm:
+class AxisTerm(Frozen):
     """An entry of an axis list: `T`, `4 * width`, `in=width`; a product has several factors, outermost first."""
 
     name: str

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from attndsl.diagnostics import AttnError, Label, Span, error
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax import tree
 from attndsl.values import CONSTANTS, Number, Plain, Reference, Text, equal, written
 
 CHOOSE, COUNT, HAS, ABSENT = "choose", "count", "has", "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Frozen):
     """`published` is None where the row is for a key that is absent. `node` is the value as it is written."""
 
     published: Plain | None
@@ -44,8 +43,7 @@ class Row:
         return equal(self.published, published)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Frozen):
     """`subject` is the key, or `key or default`."""
 
     subject: tree.Expr

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, did_you_mean, error
 from attndsl.elaborate.files import find_standard_maps, standard_maps
 from attndsl.graph import Graph
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, field, replace
 from attndsl.syntax import tree
 from attndsl.weights.conditions import Conditions, check_conditions
 from attndsl.weights.wording import merged
@@ -29,8 +29,7 @@ MOST_LINES = 20_000
 _WAYS = {"<->": {"<-", "->"}, "<-": {"<-"}, "->": {"->"}}
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenLine:
+class WrittenLine(Frozen):
     """A line that maps or ignores, as it is meant. `prefix` is what may stand before its names in a file; `uses` are
     the places where the maps that it is of are used, the innermost first."""
 
@@ -39,8 +38,7 @@ class WrittenLine:
     uses: tuple[Span, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Frozen):
     """Around a line: what stands before its names, the words that hold, which way it may go, and inside which maps."""
 
     prefix: str = ""

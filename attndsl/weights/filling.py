@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.graph import Graph
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.storage.deferred import Deferred, stating
 from attndsl.weights.forms import Form
 from attndsl.weights.stacks import parts_of
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from attndsl.weights.sources import WeightsSource
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Filler:
+class Filler(Frozen, eq=False):
     """A value of `form` in the files: the sum of these tensors."""
 
     form: Form

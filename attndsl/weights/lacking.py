@@ -8,15 +8,14 @@ from collections.abc import Collection, Iterator, Sequence
 
 from attndsl.diagnostics import AttnError, error, first_of
 from attndsl.graph import Graph
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.weights.wording import several
 
 LEAST = 2
 """Of fewer parameters it is simpler to name each."""
 
 
-@dataclass(frozen=True, slots=True)
-class LackingLayer:
+class LackingLayer(Frozen):
     """A layer by its concrete address (`classifier`, `h.3`), and its parameters."""
 
     path: str

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Union
 
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.syntax import tree
 from attndsl.values import FUNCTIONS, Evaluator, Number, Plain
 from attndsl.weights.axes import AxisTerm, parse_term, parse_terms
@@ -26,15 +26,13 @@ from attndsl.weights.patterns import AddressPattern, NamePattern, parse_address,
 # ---------------------------------------------------------------- expressions
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Frozen):
     """The same number everywhere."""
 
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class ConcatSide:
+class ConcatSide(Frozen):
     """`concat(a, b, over=[M, T] -> S)`: the parts, the axis of each that is joined, and what the joined one is called;
     `over` is where that is written."""
 
@@ -45,8 +43,7 @@ class ConcatSide:
     over: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Rearrange:
+class Rearrange(Frozen):
     """`rearrange(a, [in] -> [C=channels, P=patch])`."""
 
     inner: Side
@@ -56,8 +53,7 @@ class Rearrange:
     sides: tuple[Span, Span]
 
 
-@dataclass(frozen=True, slots=True)
-class Affine:
+class Affine(Frozen):
     """`x * factor + shift` on every element."""
 
     inner: Side
@@ -65,16 +61,14 @@ class Affine:
     shift: float
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionSide:
+class FunctionSide(Frozen):
     """A function of one element."""
 
     inner: Side
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(Frozen):
     """An expression of no parameter at all, whose value the published tensor must have; `reason` is what is wrong with
     it as one of parameters."""
 
@@ -99,8 +93,7 @@ def addresses_in(side: Side) -> Iterator[AddressPattern]:
 # ---------------------------------------------------------------- lines
 
 
-@dataclass(frozen=True, slots=True)
-class MapLine:
+class MapLine(Frozen):
     """One line of the section. Several `names` are tensors that are added up; `prefix` may stand before them in a
     file. `axes` is the stated order of the published tensor's axes; `sizes` are the model's."""
 

@@ -15,7 +15,7 @@ from itertools import islice, product
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label, Span, error
 from attndsl.graph import Graph, Initializer, ParameterInfo
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.syntax import tree
 from attndsl.weights.expanding import WrittenLine, expanded, told_with_uses
 from attndsl.weights.forms import Form
@@ -26,8 +26,7 @@ from attndsl.weights.shaping import form_of
 from attndsl.weights.wording import merged, several
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Frozen):
     """A published tensor: its name without the optional prefix, the line that maps it, the form of its value in its own
     order of axes. Where several are added up, `names` are those of all; the first is written with the sum, the others
     with zeros."""
@@ -50,8 +49,7 @@ class Item:
         return self.line.prefix + self.name if with_prefix else self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Frozen):
     """Published names by pattern: those that are ignored, or must hold what a line computes."""
 
     expression: re.Pattern[str]

@@ -14,7 +14,7 @@ from functools import lru_cache
 from attndsl.addresses import Indices
 from attndsl.diagnostics import AttnError, Source, Span, error
 from attndsl.graph import ParameterInfo
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.sizes import Size
 from attndsl.syntax import tree
 from attndsl.weights.axes import size_of
@@ -77,8 +77,7 @@ def _index_in(text: str) -> Size | None:
 # ---------------------------------------------------------------- published names
 
 
-@dataclass(frozen=True, slots=True)
-class NamePattern:
+class NamePattern(Frozen):
     """A published name; between its texts stand indices in braces."""
 
     parts: tuple[str | Size, ...]
@@ -129,8 +128,7 @@ def parse_name(string: tree.String) -> NamePattern:
 # ---------------------------------------------------------------- addresses
 
 
-@dataclass(frozen=True, slots=True)
-class AddressPattern:
+class AddressPattern(Frozen):
     """An address of parameters: `h[2*i].ln_1.scale` is the pattern `h.*.ln_1.scale` with one index `(2, "i", 0)`."""
 
     pattern: str

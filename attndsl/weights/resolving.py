@@ -7,7 +7,7 @@ from itertools import product
 
 from attndsl.diagnostics import AttnError, did_you_mean, error
 from attndsl.graph import ParameterInfo
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.syntax import tree
 from attndsl.weights.lines import Computed, MapLine
 from attndsl.weights.patterns import AddressPattern, reached
@@ -22,8 +22,7 @@ SHOWN = 6
 """Parameters of a layer that a message names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Frozen):
     """A line with the parameters of its addresses."""
 
     line: MapLine

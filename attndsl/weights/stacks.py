@@ -14,7 +14,7 @@ from itertools import product
 from attndsl.addresses import Indices
 from attndsl.graph import Graph, ParameterInfo
 from attndsl.lazy import Array
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.weights.patterns import AddressPattern
 
 
@@ -44,8 +44,7 @@ def in_every_layer(address: AddressPattern, info: ParameterInfo) -> AddressPatte
     return replace(address, pattern=pattern, indices=found)
 
 
-@dataclass(frozen=True, slots=True)
-class StackedParameter:
+class StackedParameter(Frozen):
     """A parameter of one layer: where it is in that of all, which has the address `whole`."""
 
     whole: str

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attndsl.diagnostics import AttnError, Span, error
-from attndsl.records import dataclass, fields, replace
+from attndsl.records import Frozen, fields, replace
 from attndsl.syntax import tree
 from attndsl.weights.patterns import index_of
 
@@ -22,8 +22,7 @@ _PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*|[0-9]+", re.ASCII)
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Frozen):
     """What a name stands for: `text` in a published name (None where it cannot stand there), `own` on the right;
     `is_index` where that is the number of a layer, and not its name."""
 

@@ -10,11 +10,10 @@ from itertools import chain
 from attndsl.backends.numpy_reference.chains import Chain, chains
 from attndsl.graph import Axis, Node, Region, Value
 from attndsl.ops.control import OneOf, Repeat, Scan
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedNode:
+class PlannedNode(Frozen):
     """A node to run, by the plans of its bodies, and the values that nothing reads after it. Those of its own among
     them are stacks that are not made."""
 
@@ -23,8 +22,7 @@ class PlannedNode:
     bodies: tuple[Plan, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
+class PlannedStep(Frozen):
     """Nodes that may be run together on one block after the other along `rows` (if there are none, it is one node). Of
     what they make, `made` is read later. `spare` are values that nothing else ever reads, in whose memory a result may
     be written."""
@@ -35,8 +33,7 @@ class PlannedStep:
     spare: Mapping[Value, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Frozen):
     """The steps that lead to `results`, and what they read from outside: of the region's parameters, and of the values
     around it (`captured`)."""
 

@@ -46,7 +46,7 @@ from attndsl.masks.index import (
 from attndsl.masks.ranges import FIRST, LAST, KeyRange, KeyRanges, key_ranges, seen_keys
 from attndsl.masks.reading import atoms, replaced
 from attndsl.ops.base import Op
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import ONE, ZERO, Size
 
 MASK_FUNCTIONS = SEEN, NEAR = "attends", "keys_near"  # what hardly an input is called
@@ -206,8 +206,7 @@ def lower_block_mask(site: Site) -> Expr:
     return function(write.helper("block_mask"), seen, near, *arguments, *keywords, device)
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
+class _Text(Frozen):
     """Formulas as Python, of tensors or of numbers."""
 
     write: WrittenFunction

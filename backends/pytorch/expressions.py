@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Union
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Atom, Opaque, Size, readable
 from attndsl.types import Axis
 
@@ -16,8 +16,7 @@ from attndsl.types import Axis
 CHOICE, NOT, COMPARE, BIT_OR, BIT_AND, SUM, PRODUCT, UNARY, POWER, ATOM = range(10)
 
 
-@dataclass(frozen=True, slots=True)
-class Expr:
+class Expr(Frozen):
     """An expression: its text, how tightly its outermost operator binds, and whether it is a Python number (`host`)
     and not a tensor."""
 

@@ -14,14 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running.machine import PIN, Kernels, Machine, check_pin, pinned
 
 PLAIN, ONEDNN = "plain", "onednn"
 
 
-@dataclass(frozen=True, slots=True)
-class KernelChoice:
+class KernelChoice(Frozen):
     """A kind of work: what it is called in the file, and in words; the kernels for it, the plain one first, and what
     makes samples of it for them. `amount` is what a sample does of what bounds it (`bound`, a key of `PEAKS`)."""
 
@@ -92,8 +91,7 @@ def _sum() -> Kernels:
     return {PLAIN: torch.full((1 << 25,), 0.01).sum}
 
 
-@dataclass(frozen=True, slots=True)
-class Peak:
+class Peak(Frozen):
     """What bounds the speed of a product: the unit of it, and what shows how much of it this machine has."""
 
     unit: str

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from attndsl.backends.pytorch.kernels import ONEDNN, machine, measured, onednn
 from attndsl.graph import Graph
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running.machine import Kernels
 from attndsl.running.weights_as import matrices
 
@@ -24,8 +24,7 @@ BY_INPUT, BY_OUTPUT = "by input", "by output"
 FEW_ROWS = 4  # for more of them, the order matters less, and for wide matrices the other way
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixKind:
+class MatrixKind(Frozen):
     """Matrices that are read alike. `orders` are the ways in which they may lie, what is expected to be the fastest
     first; a sample has so many `inputs` and `outputs`."""
 

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from attndsl.backends.pytorch.expressions import CHOICE, Expr, size_expression
 from attndsl.graph import Node, Type
-from attndsl.records import dataclass
+from attndsl.records import Frozen, dataclass
 from attndsl.sizes import Size, solve
 
 if TYPE_CHECKING:
     from attndsl.backends.pytorch.functions import Writer
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Frozen):
     """A line of the file, and the node that it is there for."""
 
     text: str

@@ -9,7 +9,7 @@ from attndsl.backends.pytorch.expressions import Expr
 from attndsl.backends.pytorch.names import keywords, plain
 from attndsl.backends.pytorch.starts import Start, index_name, loops_read
 from attndsl.graph import Graph, Node, ParameterInfo, Type
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, dataclass, field
 
 
 @dataclass(eq=False, slots=True)
@@ -50,8 +50,7 @@ def parameter_tree(graph: Graph) -> Part:
     return root
 
 
-@dataclass(frozen=True, slots=True)
-class RepeatForm:
+class RepeatForm(Frozen):
     """How a repeat is written, in some rounds of those around it: how often it goes round, as a number and as text, and
     the classes of its modules, if they have any, with the one that each round takes (`cases`, where there are
     several), and the `sizes` that their constructors take."""

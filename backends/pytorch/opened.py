@@ -21,15 +21,14 @@ from attndsl.backends.pytorch.names import IMPORTED, Names, identifier, plain
 from attndsl.backends.pytorch.starts import index_name
 from attndsl.diagnostics import AttnError
 from attndsl.graph import Graph
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running.backends import Again
 from attndsl.values import Formula
 
 LOOPS = 4  # loops around a layer, at most, whose indices a constructor has names for beside its arguments
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSize:
+class OpenSize(Frozen):
     """An argument of constructors, and the attribute in which they keep it for `forward`."""
 
     argument: str

@@ -16,12 +16,11 @@ from attndsl import ops
 from attndsl.graph import Axis, Node, Value
 from attndsl.ops.base import Op
 from attndsl.passes.base import Refusal
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, dataclass, field, replace
 from attndsl.sizes import Size
 
 
-@dataclass(frozen=True, slots=True)
-class GatePart:
+class GatePart(Frozen):
     """The part of a matrix or vector that a gate has: from `start` on along the axis `at`."""
 
     value: Value
@@ -43,8 +42,7 @@ class GateTerms:
     biases: list[GatePart] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class RecurrentPlan:
+class RecurrentPlan(Frozen):
     """A kernel for a scan: x, what its gates have in torch's order, and the place of h among the states."""
 
     kind: str

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from attndsl.backends.pytorch.expressions import ATOM, UNARY, Expr, aligned, function
 from attndsl.graph import BOOL, FLOAT, INT, Axis, Node, Type, Value
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.sizes import Size
 from attndsl.types import FLOATS
 from attndsl.values import NumberOfSizes
@@ -72,8 +72,7 @@ class WrittenFunction(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Frozen):
     """One node to be written."""
 
     node: Node

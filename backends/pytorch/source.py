@@ -37,13 +37,12 @@ from attndsl.backends.pytorch.variables import Variables
 from attndsl.graph import Graph, Node, ParameterInfo, Region, Type, Value
 from attndsl.ops import Op, Repeat
 from attndsl.ops.generators import Parameter
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, dataclass, field, replace
 from attndsl.sizes import Size
 from attndsl.values import shown_setting
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WrittenFile:
+class WrittenFile(Frozen, eq=False):
     """A file: its text, the names of the model's class and of the arguments for the inputs, whether `forward` takes
     `outputs`, the node behind each line, the values that are recorded, with the names under which they are, and the
     `matrices`: the addresses of parameters that are read by products with rows alone, or by lookups of rows too (then

@@ -8,7 +8,7 @@ from attndsl.backends.pytorch.expressions import ATOM, PRODUCT, SUM, Expr, binar
 from attndsl.graph import Node, ParameterInfo, Type, Value
 from attndsl.graph.initial import DRAWS, INDEX, Draw, Initializer, LoopIndex, written_out
 from attndsl.ops import Broadcast
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running.initial import by_fan
 
 
@@ -26,8 +26,7 @@ def index_name(loop: int) -> str:
     return "ijklmn"[loop] if loop < 6 else f"i{loop}"
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Frozen):
     """Writes the first values of one parameter. `lower` writes a node whose operands are written, `size` the lengths of
     a type's axes, `helper` notes that a function of `helpers` is called; `indices` are the loops' as they are
     written here."""

@@ -17,13 +17,12 @@ from attndsl.data.examples.library import docstrings_table, sources
 from attndsl.data.examples.names import names_table
 from attndsl.data.examples.questions import questions_table
 from attndsl.diagnostics import AttnError, did_you_mean, error
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 PREFIX = "example:"
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(Frozen):
     """What there is under a name: `kind` is `text`, `records` or `images`, `columns` those of a table, `rows` how many
     rows there are where that can be chosen (`example:dates:5000`)."""
 

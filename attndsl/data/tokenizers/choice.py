@@ -12,7 +12,7 @@ from attndsl.data.tokenizers.published import Published, read_published
 from attndsl.data.tokenizers.simple import Bytes, Characters
 from attndsl.data.tokenizers.trained import train_pairs, train_unigram, train_wordpiece, train_words
 from attndsl.diagnostics import did_you_mean, error
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, field, replace
 from attndsl.storage.refusals import file_errors
 
 # Tokenizers that are trained: what they are, an example, and the fewest tokens that make sense beside special ones.
@@ -31,8 +31,7 @@ _UNKNOWN = {
 }  # where the spec names no token for what is unknown
 
 
-@dataclass(frozen=True, slots=True)
-class TokenizerChoice:
+class TokenizerChoice(Frozen):
     """What a user asked for: `bytes`, `chars`, `bpe:N`, `wordpiece:N` (`wordpiece:N:lower`: without capitals),
     `unigram:N`, `words:N`, or a path; and the special tokens that the spec names."""
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 SPACE = "▁"
 WORDS = r" +(?= )|\n+| [^ \n]*|[^ \n]+"  # a space belongs to the word after it; further ones stand alone
@@ -83,8 +83,7 @@ def _words(texts: Iterable[str], alphabet: int, named: str) -> dict[str, int]:
     return dict.fromkeys(known, 0) | dict(often[:MOST_WORDS])
 
 
-@dataclass(frozen=True, slots=True)
-class _Graph:
+class _Graph(Frozen):
     """Where pieces fit into words: int arrays `[edges]`, ordered by `end`; `by_start` orders them by `start`. `counts`
     has how often each word occurs, `lengths` how long it is."""
 
@@ -136,8 +135,7 @@ class _Graph:
         return np.bincount(self.piece, each, len(shares))
 
 
-@dataclass(frozen=True, slots=True)
-class _Seed:
+class _Seed(Frozen):
     """The pieces to begin with. `text` has all words one after the other; piece `n` occurs in it at `first[n]` and is
     `lengths[n]` long, `counts[n]` times in all. `word` and `place` say of each character of the text which word it is
     in, and where. `pieces_at[n]` has the piece of length `n + 1` that begins at each character, or -1."""

@@ -37,11 +37,10 @@ from attndsl.passes.incremental.positions import NEW_TOKENS, PAST, Positions
 from attndsl.passes.incremental.sliding import sliding
 from attndsl.passes.incremental.sources import source_graph
 from attndsl.passes.pipeline import RECOGNISED, optimize
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(Frozen):
     """`graph` reads a text of the input `tokens` on. Where the model has other inputs too, `sources` makes of them,
     once for each, what `graph` takes of it as states: its outputs by their names."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attndsl.graph import Axis, Graph, Node
 from attndsl.ops import Convolution, Op, Windows
-from attndsl.records import dataclass, fields, is_record
+from attndsl.records import Frozen, fields, is_record
 from attndsl.sizes import ONE, ZERO, Size
 
 
@@ -18,8 +18,7 @@ class NotCausal(Exception):
         self.reason, self.node = reason, node
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(Frozen):
     """`time` is the axis of the tokens along which a text goes on, `rows` are their others: the texts of a batch."""
 
     time: Axis

@@ -32,12 +32,11 @@ from attndsl.ops import (
 )
 from attndsl.passes.incremental.clock import Clock, NotCausal, sizes_of
 from attndsl.passes.incremental.routes import Routes
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, dataclass, field
 from attndsl.sizes import ONE, Size
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(Frozen):
     """All positions along `axis`, which is time: those so far, or with `window` those of the last `window` and the new
     ones."""
 

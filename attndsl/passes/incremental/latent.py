@@ -23,12 +23,11 @@ from attndsl.passes.base import Pass, PassReport
 from attndsl.passes.incremental.clock import Clock
 from attndsl.passes.rewrite import Rewriter
 from attndsl.passes.rules import Match, Rule, apply
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.sizes import ZERO, Size
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Frozen):
     """Some of a key (along `axis`), or a value: `source` as it is; or, with a `weight`, dot(source, weight) over the
     axis `inner`. `views` are what is done to either then: to the axes that they have."""
 
@@ -54,8 +53,7 @@ class _Part:
         return q if self.weight is None else out.emit(Dot((self.axis,)), q, self.viewed(out, self.weight))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Frozen):
     keys: tuple[_Part, ...]
     value: _Part
     start: Size  # where the value's source begins among those of the keys
