@@ -84,7 +84,7 @@ def test_what_holds_of_all_primitives_holds_of_it(added: type[ops.Op]) -> None:
         all_samples.test_operands_are_left_alone(sample)
         all_traits.test_what_draws_is_said(sample)
         all_operators.test_a_result_is_what_the_operator_means(backend, "cpu", sample)
-        all_lowerings.test_floats_keep_the_models_dtype(sample, "float16")
+        all_lowerings.test_in_the_models_dtype(sample, "float16", "cpu")
         if sample.types[0].dtype == "float":
             all_samples.test_gradients_have_the_operands_types(sample, "float64")
             all_samples.test_only_the_needed_gradients_are_given(sample)
