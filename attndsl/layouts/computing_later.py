@@ -47,7 +47,7 @@ class ComputedLater(Frozen):
         `first`. `own` has for each given value those of all its layers. What is given back is stacked along the axis.
         """
         inner = Builder(builder.scope, builder.span, builder.site, builder)
-        index = drawn.index = inner.parameter(Value(Type(INT)))
+        index = inner.parameter(Value(Type(INT)))
         local = {self.region.parameters[0]: inner.emit(Add(), first, index)}
         local |= {value: inner.emit(Take(axis), stack, index) for value, stack in own.items()}
         for node in self.nodes:
@@ -57,7 +57,7 @@ class ComputedLater(Frozen):
                 types = tuple(value.type for value in node.outputs)
                 made = inner.emit_regions(node.op, inputs, tuple(_with(body, local) for body in node.regions), types)
             elif node.op.draws:
-                made = (drawn.applied(node, inputs, drawn.taken(node, inner), inner),)
+                made = (drawn.applied(node, inputs, drawn.taken(node, index, inner), inner),)
             else:
                 made = (inner.emit(node.op, *inputs, type=node.output.type),)
             local |= {value: called(found, value) for value, found in zip(node.outputs, made, strict=True)}

@@ -32,9 +32,7 @@ from attndsl.types import INT, Axis, Type
 
 class DrawnAhead:
     """Writes a loop over `axis`, that of all layers, which draws for the nodes of a repeat's body, before it; each
-    device keeps what is of its layers. `taken` gives that of the layer `index`."""
-
-    index: Value
+    device keeps what is of its layers."""
 
     def __init__(
         self, before: Builder, inside: Builder, loop: Node, axis: Axis, stages: int, rule: PlacementRule
@@ -60,9 +58,10 @@ class DrawnAhead:
         for node, stack in zip(draws, stacks, strict=True):
             self.stacks[node] = inside.emit(Take(axis), before.emit(StopGradient(), stack), layers)
 
-    def taken(self, node: Node, builder: Builder) -> Value:
-        """What was drawn for a node: what its operand is multiplied with, or the numbers themselves."""
-        return builder.emit(Take(self.own), self.stacks[node], self.index)
+    def taken(self, node: Node, index: Value, builder: Builder) -> Value:
+        """What was drawn for a node in the device's layer `index`: what its operand is multiplied with, or the numbers
+        themselves."""
+        return builder.emit(Take(self.own), self.stacks[node], index)
 
     @staticmethod
     def applied(node: Node, inputs: Sequence[Value], drawn: Value, builder: Builder) -> Value:

@@ -68,13 +68,13 @@ class BatchRows(Frozen):
 
 
 class MicrobatchBody:
-    """Writes what a body does for the rows of the microbatch `at`. `local` has for each value what stands for it, and
-    `states` how: cut along its rows, WHOLE, or PARTIAL where the sum over all microbatches is what it is for the batch.
-    `drawn` has what is drawn ahead. What needs such a sum for more than a sum is not written: `later` has
-    these nodes."""
+    """Writes what a body, of the device's layer `index`, does for the rows of the microbatch `at`. `local` has for each
+    value what stands for it, and `states` how: cut along its rows, WHOLE, or PARTIAL where the sum over all of them is
+    what it is for the batch. `drawn` has what is drawn ahead. What needs such a sum for more than a sum is not
+    written: `later` has these nodes."""
 
-    def __init__(self, rows: BatchRows, at: Value, drawn: DrawnAhead) -> None:
-        self.rows, self.at, self.drawn = rows, at, drawn
+    def __init__(self, rows: BatchRows, at: Value, index: Value, drawn: DrawnAhead) -> None:
+        self.rows, self.at, self.index, self.drawn = rows, at, index, drawn
         self.mesh = Mesh((("microbatches", rows.count),))
         self.local: dict[Value, Value] = {}
         self.states: dict[Value, State] = {}
@@ -158,7 +158,7 @@ class MicrobatchBody:
     def _drawn(self, node: Node, builder: Builder) -> None:
         """What was drawn for all rows, of which these are some."""
         state = self.wanted(node.output)
-        self.made(node.output, self.drawn.taken(node, builder), WHOLE)
+        self.made(node.output, self.drawn.taken(node, self.index, builder), WHOLE)
         local = self.get(node.output, state, builder, node)
         inputs = [self.get(value, state, builder, node) for value in node.inputs[:1]]
         self.made(node.output, called(self.drawn.applied(node, inputs, local, builder), node.output), state)

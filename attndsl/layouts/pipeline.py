@@ -192,8 +192,8 @@ class Pipeline:
         found = []
         for region in self.node.regions:
             inner = self._builder(step)
-            body = MicrobatchBody(self.rows, at, self.drawn)
             index = inner.parameter(Value(Type(INT), region.parameters[0].names))
+            body = MicrobatchBody(self.rows, at, index, self.drawn)
             locals_ = [
                 inner.parameter(Value(v.type, p.names)) for v, p in zip(carried, region.parameters[1:], strict=True)
             ]
@@ -203,7 +203,6 @@ class Pipeline:
                 body.made(value, value, WHOLE)
             for value, local in zip(region.parameters[1:], locals_, strict=True):
                 body.made(value, local, body.wanted(value))
-            self.drawn.index = index
             body.made(region.parameters[0], inner.emit(Add(), self.first, index), WHOLE)
             body.nodes(region, inner)
             results = self._results(region, body, inner)
