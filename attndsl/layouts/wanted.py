@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import lcm
 
 from attndsl.diagnostics import AttnError, Diagnostic, Label
 from attndsl.graph import ParameterInfo, Value
@@ -12,6 +13,9 @@ from attndsl.layouts.placements import VARYING, WHOLE, Placement, State
 from attndsl.layouts.stages import Staged
 from attndsl.sizes import Constraint, Size
 from attndsl.types import Axis, Type
+
+ALIGNED = 128
+"""Large sizes, such as vocabularies, are padded to multiples of this (Shoeybi et al., 2019)."""
 
 
 class WantedPlacements:
@@ -95,7 +99,10 @@ class WantedPlacements:
         ways = [f"{', '.join(map(str, fitting[:8]))} devices would divide it"] if fitting else []
         symbols = sorted(size.symbols)
         if symbols:
-            ways.append(f"or make it a multiple of {count}: `--set {symbols[0]}=…`")
+            fits = value + -value % lcm(count, ALIGNED if value > ALIGNED**2 else 1)
+            more = fits if str(size) == symbols[0] else "…"
+            ways.append(f"or make it a multiple of {count}: `--set {symbols[0]}={more}`")
+        ways.append(f"or leave it whole along `{rule.dimension}`")
         label = Label(rule.span, f"`{rule}`") if rule.span else None
         return Diagnostic(NOT_DIVISIBLE, message, label, helps=tuple(ways))
 

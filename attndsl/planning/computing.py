@@ -72,8 +72,8 @@ def passing_bytes(share: Share, passing: Passing, *, backward: bool) -> float:
     the gradients of what it read."""
     fused = share.plan.kernels != "eager"
     read = sum(
-        share.count(extent) for extent, inside in zip(passing.read, passing.inside_read, strict=True)
+        share.held(extent) for extent, inside in zip(passing.read, passing.inside_read, strict=True)
         if not (fused and inside)
     )  # fmt: skip
-    written = 0.0 if fused and passing.inside_written else sum(share.count(extent) for extent in passing.written)
+    written = 0.0 if fused and passing.inside_written else sum(share.held(extent) for extent in passing.written)
     return (MASTER if passing.loss else share.plan.float_bytes) * (2 * read + written if backward else read + written)

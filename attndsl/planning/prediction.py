@@ -3,7 +3,7 @@ device."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from attndsl.planning.computing import attended
 from attndsl.planning.machines import DeviceGroup, MachineModel
@@ -13,7 +13,7 @@ from attndsl.planning.rounds import Times, backward, forward
 from attndsl.planning.share import Share
 from attndsl.planning.stages import Stage, stages_of
 from attndsl.planning.traffic import exposed, traffic
-from attndsl.planning.work import Workload, batch_axis
+from attndsl.planning.work import Segment, Workload, batch_axis
 from attndsl.records import dataclass, field, replace
 from attndsl.sizes import Size
 
@@ -226,8 +226,23 @@ def _layer_by_layer(share: Share, stage: Stage, machine: MachineModel) -> float:
         part = 1 / rounds if segment.carried else 0.0
         ahead, behind = stage.forward.computing * part, stage.backward.computing * part
         each = exposed(machine, gather, ahead) + exposed(machine, gather + scatter, behind)
-        total += each * times * (1 if plan.alike and not segment.carried else plan.steps)
+        total += each * _often(plan, segment, times)
     return total
+
+
+def _often(plan: ParallelPlan, segment: Segment, times: float) -> float:
+    """How often in a step what is divided of a segment is put together for a pass: what stands outside of stages that
+    are alike is computed for all micro-batches at once."""
+    return times * (1 if plan.alike and not segment.carried else plan.micro_batches)
+
+
+def _rounds(share: Share, stage: Stage, *, experts: bool) -> Iterator[tuple[float, float]]:
+    """What parameters are moved together for data parallelism, and how often in a step."""
+    if not share.plan.layerwise:
+        yield stage.parameters(share, experts=experts), 1.0
+        return
+    for segment, times in stage.segments:
+        yield share.parameters(segment, experts=experts), _often(share.plan, segment, times)
 
 
 def _gathered(plan: ParallelPlan, count: float) -> float:
@@ -255,12 +270,12 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
         for way, often in ((False, 1 + again), (True, 1)):
             for each in traffic(share, segment, machine, backward=way):
                 add(each.kind, each.over, groups[each.over], each.size, float(often * times * plan.micro_batches))
-    gathers = 2 * plan.micro_batches if plan.layerwise else 1
     for experts in (False, True):
-        held, part = stage.parameters(share, experts=experts), plan.dividing(experts=experts)
-        add("all_gather", "data", part, _gathered(plan, held), gathers)
-        add("reduce_scatter", "data", part, MASTER * held, max(gathers // 2, 1))
-        add("all_reduce", "data", plan.repeating(experts=experts), MASTER * held / part.size, max(gathers // 2, 1))
+        part, alike = plan.dividing(experts=experts), plan.repeating(experts=experts)
+        for held, rounds in _rounds(share, stage, experts=experts):
+            add("all_gather", "data", part, _gathered(plan, held), rounds * (2 if plan.layerwise else 1))
+            add("reduce_scatter", "data", part, MASTER * held, rounds)
+            add("all_reduce", "data", alike, MASTER * held / part.size, rounds)
     if plan.stages > 1:
         sends = 2.0 * plan.steps * plan.virtual
         sums["send", "stages"] = [_between_stages(share) * sends, sends]

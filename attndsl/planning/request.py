@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import did_you_mean, error, listed
+from attndsl.diagnostics import AttnError, did_you_mean, error, listed
 from attndsl.graph import Graph
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.layouts import Layout, choose_layout, default_layout
+from attndsl.layouts.laid_out import lay_out
 from attndsl.planning.finding_work import work_of
 from attndsl.planning.laid_out import microbatches, plan_of
 from attndsl.planning.machines import MachineModel, machine
@@ -50,7 +51,7 @@ def plan_on_paper(
                 "E0953", "`loss=chunked` needs words whole on each device, and `--search` divides them, too",
                 help="leave it out, or give the layout that the search proposes without it",
             )  # fmt: skip
-        return _searched(graph, plan, on, nodes or 1, sizes)
+        return _searched(spec, graph, plan, on, nodes or 1, sizes)
     found = choose_layout(layout, spec, graph) if layout else default_layout(graph, (nodes or 1) * on.devices)
     work = _work(graph, plan, found)
     plan = plan_of(found, work, plan)
@@ -79,11 +80,20 @@ def plan_on_paper(
     return predict(work, replace(plan, batch=given.pop(batch)), on, given)
 
 
-def _searched(graph: Graph, plan: ParallelPlan, on: MachineModel, nodes: int, sizes: Mapping[str, int]) -> SearchResult:
+def _searched(
+    spec: Spec, graph: Graph, plan: ParallelPlan, on: MachineModel, nodes: int, sizes: Mapping[str, int]
+) -> SearchResult:
+    def lays(layout: str) -> bool:
+        try:
+            lay_out(graph, choose_layout(layout, spec, graph))
+        except AttnError:
+            return False
+        return True
+
     work = _work(graph, plan)
     batch, devices = batch_axis(work), nodes * on.devices
     given = _sizes(graph, {batch: ROWS * devices, **sizes})
-    return search(work, replace(plan, batch=given.pop(batch)), on, devices, given)
+    return search(work, replace(plan, batch=given.pop(batch)), on, devices, given, lays)
 
 
 def _work(graph: Graph, plan: ParallelPlan, layout: Layout | None = None) -> Workload:

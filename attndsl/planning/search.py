@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from attndsl.diagnostics import error
 from attndsl.planning.laid_out import layout_text
 from attndsl.planning.machines import MachineModel
 from attndsl.planning.plan import RECOMPUTE, ParallelPlan, problem
-from attndsl.planning.prediction import KnownCosts, StepPrediction, predict
+from attndsl.planning.prediction import KnownCosts, StepPrediction, predict, token_axis
 from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis
 from attndsl.records import dataclass, replace
 
@@ -37,10 +37,16 @@ class SearchResult:
 
 
 def search(
-    work: Workload, plan: ParallelPlan, machine: MachineModel, devices: int, tokens: Mapping[str, int]
+    work: Workload,
+    plan: ParallelPlan,
+    machine: MachineModel,
+    devices: int,
+    tokens: Mapping[str, int],
+    lays: Callable[[str], bool] = bool,
 ) -> SearchResult:
     """Tries all degrees of parallelism, micro-batches and virtual stages for so many devices; of each, the least
-    recomputation that fits. `plan` says the rest: batch, precision, kernels.
+    recomputation that fits. `plan` says the rest: batch, precision, kernels. `lays` says of a layout whether the model
+    can be laid out so: the fastest plans whose layouts cannot are left out.
 
     Raises E0954 where none fits.
     """
@@ -59,6 +65,8 @@ def search(
                     found[degrees] = prediction
                 break
     ordered = sorted(found.values(), key=lambda prediction: prediction.seconds)
+    while ordered and not lays(layout_text(ordered[0].plan, work)):
+        del ordered[0]
     if not ordered:
         note = "no degrees of parallelism suit the model and the batch"
         if least is not None:
@@ -91,7 +99,8 @@ def _candidates(
                 data, rest = divmod(devices, tensor * context * stages)
                 if rest or stages > max(work.layers, 1) or plan.batch % data:
                     continue
-                degrees = replace(plan, data=data, tensor=tensor, context=context, stages=stages, sequence=tensor > 1)
+                sequence = tensor > 1 and bool(token_axis(work))
+                degrees = replace(plan, data=data, tensor=tensor, context=context, stages=stages, sequence=sequence)
                 yield from (each for each in _finer(work, degrees) if not problem(each, work, machine, sizes))
 
 

@@ -32,10 +32,8 @@ def traffic(share: Share, segment: Segment, machine: MachineModel, *, backward: 
     if plan.tensor > 1:
         found += _tensor_traffic(share, segment, machine, backward)
     if plan.experts > 1:
-        for product in segment.products:
-            if product.grouped:
-                found.append(_expert_traffic(share, product, backward))
-        found = _dispatched_once(segment, found)
+        grouped = {product.source: product for product in segment.products if product.grouped}
+        found += [_expert_traffic(share, product, backward) for product in grouped.values()]  # once for all who read it
     if plan.context > 1:
         for each in segment.attentions:
             size = plan.float_bytes * sum(share.count(extent) for extent in each.memory) * plan.context
@@ -57,15 +55,6 @@ def _expert_traffic(share: Share, product: Product, backward: bool) -> RoundTraf
     kind = "reduce_scatter" if product.ends != backward else "all_gather"
     rows = plan.experts * (share.rows if product.ends else rows)
     return RoundTraffic(kind, "experts", plan.float_bytes * rows * width)
-
-
-def _dispatched_once(segment: Segment, found: list[RoundTraffic]) -> list[RoundTraffic]:
-    """Rows go to their experts once for all products that read them."""
-    sources = [product.source for product in segment.products if product.grouped]
-    extra = len(sources) - len(set(sources))
-    for _ in range(extra):
-        found.remove(next(each for each in found if each.over == "experts"))
-    return found
 
 
 def _tensor_traffic(share: Share, segment: Segment, machine: MachineModel, backward: bool) -> list[RoundTraffic]:

@@ -322,3 +322,49 @@ def test_numbers_of_tokens(text, value):
     for wrong in ("", "G", "-1", "nan", "inf", "1X"):
         with pytest.raises(ValueError, match=r".*"):
             read_tokens(wrong)
+
+
+@pytest.mark.parametrize("spec", ["mixtral:nano", "t5:nano", "gpt_nano"])
+def test_what_the_search_tries_is_laid_out_whole(spec):
+    """Every rule divides something, and none is empty: one plan of each set of degrees."""
+    opened = open_spec(spec)
+    graph = elaborate(opened, {})
+    work, texts = work_of(graph), {}
+    for plan in _candidates(work, Plan(batch=64), H100, 16, dict.fromkeys("ST", 64), {}):
+        kind = tuple(getattr(plan, name) > 1 for name in ("data", "tensor", "context", "stages", "experts"))
+        texts.setdefault((*kind, plan.experts == plan.data * plan.context), layout_text(plan, work))
+    for text in texts.values():
+        found = lay_out(graph, choose_layout(text, opened, graph))
+        assert not [warning.message for warning in found.warnings if warning.code == "W1002"], text
+
+
+def test_the_search_leaves_out_what_cannot_be_laid_out():
+    work = work_of(elaborate(open_spec("gpt2"), {}))
+    asked = (work, Plan(batch=64), H100, 8, {"T": 512})
+    best = search(*asked)
+    other = search(*asked, lays=lambda text: text != best.layout)
+    assert best.runner_up is not None
+    assert other.best.plan == best.runner_up.plan
+    with pytest.raises(AttnError, match="E0954"):
+        search(*asked, lays=lambda text: False)
+
+
+def test_words_that_do_not_divide_are_left_whole():
+    """GPT-3 has 50,257 words."""
+    opened = open_spec("gpt3:175b")
+    graph = elaborate(opened, {})
+    with pytest.raises(AttnError, match=r"E1004") as refused:
+        lay_out(graph, choose_layout("model=8; vocab on model", opened, graph))
+    for way in ("or make it a multiple of 8: `--set vocab=50304`", "or leave it whole along `model`"):
+        assert way in str(refused.value)
+    assert "vocab" not in layout_text(Plan(tensor=8), work_of(graph))
+
+
+def test_parameters_outside_of_stages_are_gathered_once():
+    """Forwards and backwards, those of layers for each micro-batch."""
+    work = work_of(elaborate(open_spec("gpt2"), {}))
+    plan = Plan(data=2, stages=2, batch=16, parameters="divided")
+    moved = {each.kind: each for each in predict(work, plan, H100, {"T": 128}).moved if each.over == "data"}
+    layers, outside = 12 * 7_087_872 / 2, (50257 + 1024) * 768 + 2 * 768
+    assert moved["all_gather"].size == pytest.approx(2 * (layers * plan.micro_batches + outside) * 2 / 2, rel=1e-3)
+    assert moved["reduce_scatter"].size == pytest.approx((layers * plan.micro_batches + outside) * 4 / 2, rel=1e-3)
