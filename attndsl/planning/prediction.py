@@ -157,16 +157,29 @@ def _pipeline(share: Share, stages: list[Stage], slowest: Stage, machine: Machin
         parts["bubble"] = others / plan.virtual
         size = _between_stages(share)
         parts["stages"] = 2 * plan.steps * plan.virtual * machine.send(size, plan.stride)
+        parts["stages"] += 2 * machine.all_reduce(_at_the_ends(share), _stage_group(plan))
     return parts
 
 
+def _stage_group(plan: ParallelPlan) -> DeviceGroup:
+    return DeviceGroup(plan.stages, plan.stride)
+
+
 def _between_stages(share: Share) -> float:
-    """Bytes of one micro-batch between two stages."""
-    for segment in share.work.segments:
-        if segment.carried:
-            size = share.plan.float_bytes * sum(share.count(extent) for extent in segment.carried)
-            return size if share.plan.sequence else size / share.plan.tensor  # scattered, and gathered on arrival
-    return 0.0
+    """Bytes of one micro-batch between two stages: scattered over tensor parallel devices, and gathered on arrival."""
+    return _carried(share) if share.plan.sequence else _carried(share) / share.plan.tensor
+
+
+def _at_the_ends(share: Share) -> float:
+    """Bytes of all micro-batches that stages add up, where all of them are to have what the last one makes, and again
+    where gradients have come to the first: if stages are alike, and so compute what stands outside of them."""
+    return _carried(share) * share.plan.micro_batches if share.plan.alike else 0.0
+
+
+def _carried(share: Share) -> float:
+    """Bytes of one micro-batch from layer to layer."""
+    found = next((segment.carried for segment in share.work.segments if segment.carried), ())
+    return share.plan.float_bytes * sum(share.count(extent) for extent in found)
 
 
 def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: MachineModel) -> dict[str, float]:
@@ -279,5 +292,6 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
     if plan.stages > 1:
         sends = 2.0 * plan.steps * plan.virtual
         sums["send", "stages"] = [_between_stages(share) * sends, sends]
-        groups["stages"] = DeviceGroup(plan.stages, plan.stride)
+        groups["stages"] = _stage_group(plan)
+        add("all_reduce", "stages", groups["stages"], _at_the_ends(share), 2.0)
     return [StepTraffic(kind, over, groups[over], size, times) for (kind, over), (size, times) in sums.items()]

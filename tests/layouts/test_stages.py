@@ -187,10 +187,17 @@ def test_rows_that_do_not_divide_are_told_when_they_are_given() -> None:
     assert "make it a multiple of 4," in failed[0].helps[0]
 
 
-def test_each_device_needs_a_row_of_each_microbatch() -> None:
-    found = laid_out("data=2, stages=2; h on stages in 3 microbatches; B on data")
+@pytest.mark.parametrize(
+    ("layout", "multiple"),
+    [
+        ("data=2, stages=2; h on stages in 3 microbatches; B on data", 6),
+        ("replica=2, data=2, stages=2; h on stages in 3 microbatches; B on replica; B on data", 12),
+    ],
+)
+def test_each_device_needs_a_row_of_each_microbatch(layout: str, multiple: int) -> None:
+    found = laid_out(layout)
     failed = [problem.failure({"B": 4}) for problem in found.graph.constraints if problem.holds({"B": 4}) is False]
-    assert "make it a multiple of 6," in failed[0].helps[0]
+    assert f"make it a multiple of {multiple}," in failed[0].helps[0]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from attndsl.layouts import choose_layout
 from attndsl.layouts.laid_out import lay_out
 from attndsl.planning import ParallelPlan, machine, work_of
 from attndsl.planning.laid_out import plan_of
+from attndsl.planning.prediction import predict
 from attndsl.planning.share import Share
 from attndsl.planning.traffic import traffic
 
@@ -58,3 +59,24 @@ def test_divided_parameters_are_gathered_as_in_the_derived_graph(spec):
         found = [size for name, size in moves(laid, "data", backward=backward, inside=True) if name == kind]
         matrices = sum(2 * share.count(extent) for extent in layer.weights if len(extent) > 1)
         assert sum(found) == matrices
+
+
+@pytest.mark.parametrize(
+    "text", ["stages=4, data=2; B on data; h on stages in 8 microbatches", "stages=3; h on stages"]
+)
+def test_stages_send_what_they_send_in_the_derived_graph(text):
+    opened = open_spec("gpt2")
+    graph = elaborate(opened, {})
+    layout = choose_layout(text, opened, graph)
+    work, laid = work_of(graph, layout=layout), lay_out(graph, layout)
+    n = layout.mesh.size("stages")
+    rows = 8 * n
+    plan = plan_of(layout, work, ParallelPlan(batch=rows, micro_batch=2 if "data" in text else 8))
+    sizes = {**laid.whole.sizes, "B": rows, "T": 1024}
+    sent = dict[str, int]()
+    for move in laid.moves:
+        if move.on == "stages":
+            kind = {"shift": "send"}.get(move.collective, move.collective)
+            sent[kind] = sent.get(kind, 0) + (move.bytes * move.times).value(sizes) // 2
+    moved = {each.kind: each for each in predict(work, plan, machine("h100x8"), {"T": 1024}).moved}
+    assert sent == {"send": moved["send"].size, "all_reduce": moved["all_reduce"].size * n / (n - 1) / 2}
