@@ -10,6 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 _IMPORT = re.compile(r"^    from (\S+) import (\([^)]*\)|.*)$", re.MULTILINE)  # inside of a block
+_NAME = re.compile(r"(\w+)(?:\s+as\s+(\w+))?")
+_COMMENT = re.compile("#.*")
 
 
 class _Lazy:
@@ -24,18 +26,22 @@ class _Lazy:
 
 def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package whose names are imported at their first use, each from the module that
-    the package has it from `if TYPE_CHECKING`."""
+    the package has it from `if TYPE_CHECKING`. Raises ImportError where its source text is not there."""
 
     @cache
-    def places() -> dict[str, str]:
-        loader: Any = sys.modules[package].__loader__
-        imports = _IMPORT.findall(loader.get_source(package))
-        return {name: module for module, names in imports for name in re.findall(r"\w+", names)}
+    def places() -> dict[str, tuple[str, str]]:
+        """By name the module that has it, and its name there."""
+        loader: Any = sys.modules[package].__spec__.loader  # type: ignore[union-attr]
+        if (text := loader.get_source(package)) is None:
+            raise ImportError(f"the source text of {package} is not there, which says where its names are")
+        imports = _IMPORT.findall(_COMMENT.sub("", text))
+        return {new or name: (module, name) for module, names in imports for name, new in _NAME.findall(names)}
 
     def get(name: str) -> Any:
         if name not in places():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(places()[name]), name)
+        module, there = places()[name]
+        value = getattr(importlib.import_module(module), there)
         setattr(sys.modules[package], name, value)
         return value
 

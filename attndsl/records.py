@@ -92,22 +92,26 @@ else:
         for name, method in methods.items():
             if name not in said or (name == "__hash__" and said[name] is None):
                 setattr(cls, name, method)
-        cls.__record_fields__ = known
+        cls.__record_fields__, cls.__record_eq__ = known, eq
         cls.__match_args__ = tuple(known)
         cls.__dataclass_fields__ = _Standard("__dataclass_fields__")
         cls.__dataclass_params__ = _Standard("__dataclass_params__")
         return cls
 
     class _FrozenClass(type):
-        def __new__(kind, name, bases, namespace, **options):
-            known = bool(bases) and hasattr(bases[0], "__record_fields__")
-            if known and not namespace.get("__annotations__"):
+        def __new__(mcs, name, bases, namespace, **options):
+            kind = next((base for base in bases if hasattr(base, "__record_fields__")), None)
+            if options.keys() - ({"eq"} if kind is None else ()):
+                raise TypeError(f"{name}: the first class of a kind of records may say `eq`, and none says more")
+            annotated = namespace.get("__annotations__") or not namespace.keys().isdisjoint(_ANNOTATE)
+            if kind is not None and not annotated:
                 namespace.setdefault("__slots__", ())  # all else is as in what it extends
-            made = super().__new__(kind, name, bases, namespace)
+            made = super().__new__(mcs, name, bases, namespace)
             if "__slots__" in namespace:  # such a one, or what `_declare` has made of one
                 return made
-            eq = bases[0].__eq__ is not object.__eq__ if known else options.get("eq", True)
-            return _declare(made, True, True, eq)
+            return _declare(made, True, True, options.get("eq", True) if kind is None else kind.__record_eq__)
+
+    _ANNOTATE = ("__annotate__", "__annotate_func__")  # what Python 3.14 has in a class's body for its annotations
 
     class Frozen(metaclass=_FrozenClass):
         __slots__ = ()

@@ -9,7 +9,7 @@ from attndsl.graph import Graph, Node, Value
 from attndsl.layouts.classes import AxisClasses
 from attndsl.layouts.core import NO_STAGES, PlacementRule, batch_axes
 from attndsl.ops import Repeat
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.types import Axis
 
 
@@ -19,8 +19,7 @@ def no_stages(rule: PlacementRule, node: Node, message: str, help: str) -> AttnE
     return error(NO_STAGES, message, node.at, other=label, help=help)
 
 
-@dataclass(frozen=True, slots=True)
-class StagedLoop:
+class StagedLoop(Frozen):
     """A repeat in stages along the dimension `on`: how many `layers` each has, in how many `microbatches` they take a
     batch."""
 

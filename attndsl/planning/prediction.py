@@ -14,7 +14,7 @@ from attndsl.planning.share import Share
 from attndsl.planning.stages import Stage, stages_of
 from attndsl.planning.traffic import exposed, traffic
 from attndsl.planning.work import Segment, Workload, batch_axis
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, dataclass, field, replace
 from attndsl.sizes import Size
 
 UPDATE = 7 * MASTER
@@ -22,8 +22,7 @@ UPDATE = 7 * MASTER
 of another precision."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepTraffic:
+class StepTraffic(Frozen):
     """A kind of collective in a step: bytes that each device of the busiest stage sends, and over which group."""
 
     kind: str
@@ -33,8 +32,7 @@ class StepTraffic:
     times: float
 
 
-@dataclass(frozen=True, slots=True)
-class StepPrediction:
+class StepPrediction(Frozen):
     """A step by a plan. `parts` are the seconds of the busiest stage, and of what comes on top; they add up to
     `seconds`. `flops` are those of the model's products forwards and backwards, attention counted whole and nothing
     counted twice (Chowdhery et al., 2022, appendix B); `hidden` are those of them that masks leave out."""

@@ -10,14 +10,13 @@ from attndsl.planning.machines import MachineModel
 from attndsl.planning.plan import RECOMPUTE, ParallelPlan, problem
 from attndsl.planning.prediction import KnownCosts, StepPrediction, predict, token_axis
 from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 
 MICRO_BATCHES = (1, 2, 4)
 MOST_CONTEXT = 16
 
 
-@dataclass(frozen=True, slots=True)
-class SearchResult:
+class SearchResult(Frozen):
     """The fastest plan and the fastest one with other degrees, if there is one; the layout of the former, as `--layout`
     reads it; how many were looked at."""
 

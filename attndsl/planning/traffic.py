@@ -6,11 +6,10 @@ from attndsl.planning.computing import product_seconds
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.share import Share
 from attndsl.planning.work import Product, Segment
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class RoundTraffic:
+class RoundTraffic(Frozen):
     """A collective of one round: its kind, over which degree, bytes of the whole value; `beside` is the time of
     computation that it can run beside, `copies` how many experts a row goes to."""
 

@@ -27,7 +27,7 @@ from attndsl.ops.base import Call
 from attndsl.ops.elementwise import Neg, StopGradient
 from attndsl.ops.generators import SizeOf
 from attndsl.ops.reductions import Mean, Sum
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.running import backends
 from attndsl.running.inputs import check_inputs
 from attndsl.types import FLOAT, Axis, Type
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 Batch = Mapping[str, "Array"]
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(Frozen):
     """What a term of a batch counts as: a scalar of the graph (`count`), the elements along axes (`over`), or neither:
     as much as in every other batch."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.layouts.placements import Placement, indices
 from attndsl.lazy import Array, np
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 from attndsl.running import backends
 from attndsl.running.ranks import TIMEOUT, Member, on_ranks
 from attndsl.types import Type
@@ -22,8 +22,7 @@ class Differ(Exception):
     """Devices have different arrays of what is the same on all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Simulated:
+class Simulated(Frozen):
     """The outputs by name, and the gradients by parameter address and by float input, put together."""
 
     outputs: dict[str, Array]

@@ -13,12 +13,11 @@ from typing import Protocol
 from attndsl.graph import Graph, ParameterInfo
 from attndsl.lazy import Array
 from attndsl.optimizers import Optimizer
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, field
 from attndsl.running.machine import processors
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(Frozen):
     """`loss` is that of all the step's batches together, `grad_norm` that of its gradients before clipping, `scalars`
     has the other scalar outputs of the model. Where loss or norm is not finite nothing was changed; `skipped` says that
     this was the loss scale's doing (float16) and is not a failure."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attndsl.graph import Graph
 from attndsl.lazy import Array
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.running.backends import Backend
@@ -31,8 +31,7 @@ def fits(graph: Graph) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Frozen):
     """How `backend` runs a graph. A backend lists those that it has besides its usual one (`Backend.ways`), and so
     whoever adds a kernel, or a way of keeping weights, adds it there, and it is verified.
 

@@ -14,7 +14,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.lazy import Array
 from attndsl.recipe.recipe import Recipe
-from attndsl.records import dataclass, field, replace
+from attndsl.records import Frozen, field, replace
 from attndsl.running.initial import drawn_parameters
 from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.record import is_run, open_record
@@ -22,8 +22,7 @@ from attndsl.storage.deferred import Deferred
 from attndsl.training.console import Console
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedBody:
+class TrainedBody(Frozen):
     """Where the weights lie (None: there are none, everything is drawn), what they say of the model's hyperparameters,
     and the tokenizer that their numbers of tokens are from: a run's, or what lies in the `folder` of published ones."""
 

@@ -13,13 +13,12 @@ from attndsl.graph.limits import bounding, vocabulary
 from attndsl.objectives.roles import TARGETS, TOKENS
 from attndsl.recipe.fitting import split_settings
 from attndsl.recipe.recipe import Recipe, read_recipe
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.training.data import TrainingData
 from attndsl.values import hyperparameters_of
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
+class Configured(Frozen):
     """A model at its settings: those of the model (`settings`), and the recipe for it, which was `written` before
     settings changed it."""
 

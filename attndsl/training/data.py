@@ -14,13 +14,12 @@ from attndsl.objectives.base import Known
 from attndsl.objectives.choice import OBJECTIVES
 from attndsl.objectives.roles import Data
 from attndsl.recipe.recipe import Recipe
-from attndsl.records import dataclass
+from attndsl.records import Frozen
 
 CACHE = ".attndsl-tokens"  # beside the run, so that runs on the same text share it
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TrainingData:
+class TrainingData(Frozen, eq=False):
     """`train` and `held_out` are what an objective's `prepare` takes: tokens in a row, or tables. `key` names the
     contents, `paths` where they came from (None: from Python), `facts` says in `run.json` what they are."""
 

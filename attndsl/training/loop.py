@@ -16,7 +16,7 @@ from attndsl.elaborate import Spec
 from attndsl.elaborate.settings import Setting
 from attndsl.lazy import np
 from attndsl.objectives.metrics import Metric
-from attndsl.records import dataclass, field
+from attndsl.records import Frozen, dataclass, field
 from attndsl.runs.checkpoint import hand_over, save_checkpoint, save_tensors
 from attndsl.runs.curve import loss_curve
 from attndsl.runs.lock import locked
@@ -33,8 +33,7 @@ from attndsl.training.together import require_same, together
 from attndsl.training.work import TrainingWork
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Frozen):
     """How a run ended. `held_out` is None where nothing was held out; `unigram_entropy` is that of the held-out text,
     in nats per byte (None where there is no text); `weights` is None where the run was interrupted. `metrics` are those
     of the final weights on the held-out data, and `objective` what they were trained for."""

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from attndsl.lazy import Array
 from attndsl.objectives.metrics import NUMBER, Metric
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.training.session import Session
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Frozen):
     """What the held-out data give, all together: the `loss` that is minimised; `cross_entropy`, that of the answers
     over the `counted` positions that ask for one (None where no output says them); `per_byte`, the same where every
     token of a text counts; `scalars`, all scalar outputs of the model by name."""

@@ -17,7 +17,7 @@ from attndsl.elaborate import Spec, elaborate, open_spec
 from attndsl.elaborate.settings import Setting
 from attndsl.graph import Graph
 from attndsl.lints import lint
-from attndsl.records import dataclass, replace
+from attndsl.records import Frozen, replace
 from attndsl.running import backends
 from attndsl.runs.record import SPEC, copy_spec
 from attndsl.storage.refusals import file_errors
@@ -34,16 +34,14 @@ PLAN = "sweep.json"
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class PlannedRun:
+class PlannedRun(Frozen, eq=False):
     """`name` is its folder in that of the sweep; `settings` what it has beside those that all have."""
 
     name: str
     settings: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Frozen):
     """`spec` is the copy that the runs are made of; `common` are settings of all; `axes` what varies, with its values
     as they are shown; `options` are further words of `attndsl train`."""
 

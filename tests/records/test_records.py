@@ -176,3 +176,38 @@ def test_records_of_one_kind_are_compared_alike() -> None:
     assert Tile(1) == Tile(1, [5])
     assert len({Shape(), Shape(), Tile(1), Tile(1), Tile(2), Square(1)}) == 4
     assert len({Place(1), Place(1), Corner(1), Corner(1)}) == 4
+
+
+class Sum(records.Frozen, eq=False):
+    """Compared by what it says itself."""
+
+    x: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sum) and (self.x - other.x) % 2 == 0
+
+    def __hash__(self) -> int:
+        return self.x % 2
+
+
+class Mixin:
+    __slots__ = ()
+
+
+class Marked(Mixin, Place):
+    mark: int = 0
+
+
+class Weighed(Sum):
+    weight: int = 0
+
+
+def test_a_kind_says_how_its_records_are_compared() -> None:
+    assert Weighed(1) == Weighed(3, 5)
+    assert Marked(1) != Marked(1)
+
+
+@pytest.mark.parametrize(("bases", "options"), [((records.Frozen,), {"qe": False}), ((Place,), {"eq": True})])
+def test_an_option_that_would_do_nothing_is_refused(bases: tuple[type, ...], options: dict[str, bool]) -> None:
+    with pytest.raises(TypeError, match="may say `eq`"):
+        type(records.Frozen)("Wrong", bases, {}, **options)
