@@ -257,11 +257,12 @@ def processes_of(layout: str | None, spec: str | None, resume: str | Path | None
         assert spec is not None
         text, opened = layout, open_spec(spec)
     mesh = choose_mesh(text, opened) if text else None
-    most = max(processors(), FEW)
+    there, usable = os.cpu_count() or 1, processors()
+    most = max(usable, FEW)
     if mesh is not None and mesh.devices > most:
         raise error(
             "E0772", f"the layout has {mesh.devices:,} devices, {mesh}, and this machine may have {most} processes",
-            note=f"it has {processors()} cores",
+            note=f"it has {there} processors" + (f", of which this process may use {usable}" if usable < there else ""),
             help=("let torchrun start them on several machines",
                   "or give the number of processes: `--processes N`"
                   + (", by which each has its share of rows and parameters" if resume is not None else ""),

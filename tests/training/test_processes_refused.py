@@ -18,7 +18,7 @@ from attndsl.elaborate import open_spec
 from attndsl.running import backends, initial
 from attndsl.running.processes import Processes
 from attndsl.runs.record import open_record, write_record
-from attndsl.training import train
+from attndsl.training import session, train
 from attndsl.training.bounds import configure
 from attndsl.training.console import Silent
 from attndsl.training.place import require_room
@@ -86,6 +86,11 @@ def test_as_many_are_started_as_a_layout_has_devices(
     assert "has no layout `tensor`" in capfd.readouterr().err
     assert main(["train", "--resume", str(run), "--layout", "data=4096; B on data"]) == 1
     assert "the layout has 4,096 devices, (data=4096), and this machine may have" in capfd.readouterr().err
+    for machine, usable, said in ((64, 64, "it has 64 processors\n"), (64, 4, ", of which this process may use 4\n")):
+        monkeypatch.setattr(os, "cpu_count", lambda machine=machine: machine)
+        monkeypatch.setattr(session, "processors", lambda usable=usable: usable)
+        assert main(["train", "--resume", str(run), "--layout", "data=4096; B on data"]) == 1
+        assert said in capfd.readouterr().err
     assert started == [4, 3, 4, 2]
     assert main(["train", "--resume", str(run), "--layout", "data=4096; B on data", "--processes", "5"]) == 0
     assert started == [4, 3, 4, 2, 5]
