@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 from attndsl.records import dataclass
@@ -25,21 +26,34 @@ BEAT = 1.0  # seconds between two words of a process
 SILENT = 20.0  # seconds after which one that says nothing is lost: what keeps Python busy in one piece may take some
 STUCK = 600.0  # seconds in which all may wait for one another
 FAREWELL = 5.0  # seconds in which a process ends by itself after another has taken its leave
+_KERNEL = Path("/proc/sys/kernel/random/boot_id")  # no two that run have the same
 DOUBT = 0.5  # seconds in which others hear what one said before it ended, and whether it was ended with this one
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Where a process is: its `number` on the machine `host`, where the process `parent` has started it."""
+    """Where a process is: its `number` on a `machine` that calls itself `host`, where the process `parent` has started
+    it. Two machines may have one name, and containers on one machine, each of which has its own numbers, several."""
 
     rank: int
+    machine: str
     host: str
     number: int
     parent: int
 
+    @property
+    def launcher(self) -> tuple[str, str, int]:
+        """What started it."""
+        return self.machine, self.host, self.parent
+
     @staticmethod
     def here(rank: int) -> Person:
-        return Person(rank, socket.gethostname(), os.getpid(), os.getppid())
+        host = socket.gethostname()
+        try:
+            machine = _KERNEL.read_text().strip()
+        except OSError:  # another system than Linux
+            machine = host
+        return Person(rank, machine, host, os.getpid(), os.getppid())
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +210,8 @@ class Heartbeats:
 
     def _lost(self, loss: Loss) -> None:
         """The first process says it and tells the others; if it is lost, the next one on each machine does."""
-        host = self.persons[self.rank].host
-        if self.rank == min(it.rank for it in self.persons if it.host == host and it != loss.who):
+        machine = self.persons[self.rank].machine
+        if self.rank == min(it.rank for it in self.persons if it.machine == machine and it != loss.who):
             self.says(loss)
         self._say({"lost": [loss.who.rank if loss.who is not None else None, loss.ended]})
         time.sleep(DOUBT)  # whoever ends with something unheard may cut off what it has just said
@@ -207,7 +221,7 @@ class Heartbeats:
         here, who = self.persons[self.rank], loss.who if loss is not None else None
         if loss is not None and loss.ended:
             who = None  # its number may be another's by now
-        if who is not None and who != here and (who.host, who.parent) == (here.host, here.parent):
+        if who is not None and who != here and who.launcher == here.launcher:
             with contextlib.suppress(OSError):  # a launcher would give it half a minute
                 os.kill(who.number, signal.SIGKILL)
         self._closed.set()

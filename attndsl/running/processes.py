@@ -20,18 +20,21 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a launcher tells a process: its `rank` among `size` of them."""
+    """What a launcher tells a process: its `rank` among `size` of them, and its number among those that it has started
+    here, if it says that."""
 
     rank: int
     size: int
+    local: int | None = None
 
     @staticmethod
     def of_environment() -> Launch | None:
-        """As torchrun says it (`RANK`, `WORLD_SIZE`); None for a process that is alone."""
+        """As torchrun says it (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`); None for a process that is alone."""
         size = os.environ.get("WORLD_SIZE", "")
         if not size.isdecimal() or int(size) <= 1:
             return None
-        return Launch(int(os.environ["RANK"]), int(size))
+        local = os.environ.get("LOCAL_RANK", "")
+        return Launch(int(os.environ["RANK"]), int(size), int(local) if local.isdecimal() else None)
 
 
 class Processes:

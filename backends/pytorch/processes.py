@@ -38,7 +38,7 @@ class TorchProcesses(Processes):
     """The default group of `torch.distributed`: gloo for what lies on the CPU, NCCL for CUDA."""
 
     def __init__(self, launch: Launch) -> None:
-        self.rank, self.size = launch.rank, launch.size
+        self.launch, self.rank, self.size = launch, launch.rank, launch.size
         self.began, self.waited = time.perf_counter(), TIMED.seconds
 
     def gather(self, value: Result) -> list[Result]:
@@ -63,7 +63,8 @@ class TorchProcesses(Processes):
         return usage
 
     def device(self, wanted: str) -> str:
-        return f"cuda:{self.local % torch.cuda.device_count()}" if wanted == "cuda" else wanted
+        number = self.local if self.launch.local is None else self.launch.local
+        return f"cuda:{number % torch.cuda.device_count()}" if wanted == "cuda" else wanted
 
     # ------------------------------------------------------------ failing
 
@@ -102,7 +103,7 @@ class TorchProcesses(Processes):
             assert told[0][1] is not None
             others = reach(address, *told[0][1], self.rank, seconds)
         persons = [person for person, _ in told]
-        beside = [person.rank for person in persons if person.host == persons[self.rank].host]
+        beside = [person.rank for person in persons if person.machine == persons[self.rank].machine]
         self.local, self.local_size = beside.index(self.rank), len(beside)
         return Heartbeats(persons, self.rank, others, lambda: TIMED.waits, self._say, self._end)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ParamSpec
@@ -19,10 +20,15 @@ P = ParamSpec("P")
 
 class TimedCollectives:
     """`torch.distributed`, with the `seconds` that this process has been in it, waiting for the others included. While
-    it is, `waits` counts how often it was (else it is 0)."""
+    one of its threads is, `waits` counts how often it was (else it is 0)."""
 
     def __init__(self) -> None:
-        self.seconds, self.waits, self._times = 0.0, 0, 0
+        self.seconds, self._times, self._open, self._lock = 0.0, 0, list[int](), threading.Lock()
+
+    @property
+    def waits(self) -> int:
+        with self._lock:
+            return self._open[-1] if self._open else 0
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(dist, name)
@@ -43,7 +49,8 @@ class TimedCollectives:
                 with self.waiting():
                     return function(*arguments, **named)
             finally:
-                self.seconds += time.perf_counter() - began
+                with self._lock:
+                    self.seconds += time.perf_counter() - began
 
         return timed
 
@@ -56,13 +63,14 @@ class TimedCollectives:
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
         """In here this process may wait for others."""
-        before = self.waits
-        self._times += 1
-        self.waits = self._times
+        with self._lock:
+            self._times = this = self._times + 1
+            self._open.append(this)
         try:
             yield
         finally:
-            self.waits = before
+            with self._lock:
+                self._open.remove(this)
 
 
 TIMED = TimedCollectives()

@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
+from attndsl.records import replace
 from attndsl.running import heartbeats
 from attndsl.running.heartbeats import Heartbeats, Loss, MeetingPoint, Person, reach
 
@@ -25,7 +27,8 @@ class Circle:
     """Watches of several processes that are threads here; `events` is what they say and how they end."""
 
     def __init__(self, count: int) -> None:
-        self.persons = [Person(rank, "here" if rank < 2 else "there", NOBODY, -rank) for rank in range(count)]
+        machines = ["here" if rank < 2 else "there" for rank in range(count)]
+        self.persons = [Person(rank, machines[rank], "host", NOBODY, -rank) for rank in range(count)]
         self.events = queue.Queue[Event]()
         self.waits = [0] * count
         self.members: list[Heartbeats] = []
@@ -160,11 +163,25 @@ def test_the_first_does_not_wait_for_one_that_has_given_up(monkeypatch: pytest.M
         MeetingPoint().all(1, 0.05, lambda: False)
 
 
+def test_a_machine_is_known_by_its_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is something to know it by; else by its name."""
+    (tmp_path / "boot_id").write_text("a number\n")
+    monkeypatch.setattr(heartbeats, "_KERNEL", tmp_path / "boot_id")
+    here = Person.here(3)
+    assert (here.rank, here.machine, here.host, here.number) == (3, "a number", socket.gethostname(), os.getpid())
+    monkeypatch.setattr(heartbeats, "_KERNEL", tmp_path / "none")
+    assert Person.here(3).machine == socket.gethostname()
+
+
 def test_only_one_that_is_still_there_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of a process that has ended may be another's."""
     killed = list[int]()
     monkeypatch.setattr(os, "kill", lambda number, _: killed.append(number))
-    persons = [Person(rank, "here", NOBODY + rank, 1) for rank in range(2)]
+    persons = [Person(rank, "here", "host", NOBODY + rank, 1) for rank in range(2)]
+    away = [replace(persons[1], machine="there"), replace(persons[1], host="container"), replace(persons[1], parent=2)]
+    for who in away:
+        Heartbeats([persons[0], who], 0, {}, lambda: 0, lambda loss: None, lambda loss: None)._end(Loss(who))
+    assert not killed
     for loss in (Loss(persons[1], ended=True), Loss(persons[0]), Loss(None), Loss(persons[1])):
         Heartbeats(persons, 0, {}, lambda: 0, lambda loss: None, lambda loss: None)._end(loss)
     assert killed == [persons[1].number]

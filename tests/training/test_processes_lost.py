@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from attndsl.backends.pytorch.processes import TorchProcesses
 from attndsl.backends.pytorch.timed import TIMED, TimedCollectives
+from attndsl.running.processes import Launch
 from tests.scripts import script
 from tests.training.crew import Crew, on_mesh
 from tests.training.several import (
@@ -178,6 +180,17 @@ def test_what_counts_as_a_wait() -> None:
     assert (seen, timed.waits) == ([1, 1], 0)
 
 
+def test_waits_of_several_threads() -> None:
+    """One may begin in another's and end after it."""
+    timed, seen = TimedCollectives(), list[int]()
+    first, second = timed.waiting(), timed.waiting()
+    for step in (first.__enter__, second.__enter__, lambda: first.__exit__(None, None, None)):
+        step()
+        seen.append(timed.waits)
+    second.__exit__(None, None, None)
+    assert (seen, timed.waits) == ([1, 2, 2], 0)
+
+
 def test_a_process_that_is_busy_is_not_lost(spec: str, text: str, tmp_path: Path) -> None:
     """The others wait for it, longer than they waited for it to come, and than anybody may be silent."""
     given = words(spec, "--data", text, "--out", tmp_path / "run")
@@ -186,23 +199,38 @@ def test_a_process_that_is_busy_is_not_lost(spec: str, text: str, tmp_path: Path
 
 
 def test_which_are_on_one_machine() -> None:
-    """By the names of machines, whatever a launcher says or does not."""
+    """By the machines themselves, whatever these are called."""
     with Crew(3) as crew:
         assert crew.run(place_here) == [(0, 3), (1, 3), (2, 3)]
-        crew.run(on_two_machines)
+        crew.run(on_machines, "aba", "xxx")
         assert crew.run(place_here) == [(0, 2), (0, 1), (1, 2)]
+        crew.run(on_machines, "aaa", "xyz")
+        assert crew.run(place_here) == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_which_device_is_whose(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the number that the launcher gives, or where it gives none, of the process's own on its machine."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    for said, number in (("2", 2), ("6", 2), (None, 3)):
+        environment = {"RANK": "9", "WORLD_SIZE": "16"} | ({"LOCAL_RANK": said} if said else {})
+        monkeypatch.setattr(os, "environ", environment)
+        launch = Launch.of_environment()
+        assert launch is not None
+        processes = TorchProcesses(launch)
+        processes.local = 3
+        assert (processes.device("cuda"), processes.device("cpu")) == (f"cuda:{number}", "cpu")
 
 
 def place_here(processes: Any) -> tuple[int, int]:
     return processes.local, processes.local_size
 
 
-def on_two_machines(processes: Any) -> None:
-    """The next time that they meet."""
+def on_machines(processes: Any, machines: str, hosts: str) -> None:
+    """The next time that they meet: a letter for each."""
     from attndsl.running.heartbeats import Person
 
-    host = "ab"[processes.rank == 1]
-    Person.here = staticmethod(lambda rank: Person(rank, host, os.getpid(), os.getppid()))  # type: ignore[method-assign]
+    own = (processes.rank, machines[processes.rank], hosts[processes.rank], os.getpid(), os.getppid())
+    Person.here = staticmethod(lambda rank: Person(*own))  # type: ignore[method-assign]
 
 
 LAUNCHER = """
