@@ -87,7 +87,8 @@ class ValueRequests:
     def _with_zeros(self, emitter: DeviceEmitter, value: Value, owned: Owned, now: Placement) -> Value:
         """A value that is right in some places on each device, with zeros in the others."""
         axes = owned.index.type.axes
-        states = tuple(state if isinstance(state, Axis) and state in axes else WHOLE for state in now.states)
+        kept = (VARYING, *axes)  # the layers of each stage pick for themselves
+        states = tuple(state if state in kept else WHOLE for state in now.states)
         placement = Placement(self.mesh, states)
         index = self.request(owned.index, placement)
         here, _ = emitter.within(index, owned.on, owned.over)

@@ -27,12 +27,13 @@ LAYOUTS = {
     "experts": "data=2, experts=2; B on data; EXPERTS on experts",
     "rows by experts": "data=2, experts=2; B on data; B on experts; EXPERTS on experts",
     "experts on both": "data=2, context=2; B on data; T on context; EXPERTS on data; EXPERTS on context",
+    "experts in stages": "stages=2, experts=2; LAYERS on stages; B on experts; EXPERTS on experts",
     "stages": "stages=2; LAYERS on stages in 4 microbatches",
     "stages of all": "data=2, stages=2, model=2; LAYERS on stages; B on data; MODEL",
 }
 
 
-OF_EXPERTS = ("experts", "rows by experts", "experts on both")
+OF_EXPERTS = ("experts", "rows by experts", "experts on both", "experts in stages")
 MOST = ("three", *OF_EXPERTS, "stages")
 REST = [layout for layout in LAYOUTS if layout not in MOST]
 TRIED = [

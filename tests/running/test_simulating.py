@@ -246,6 +246,21 @@ def test_experts_are_the_same_on_devices_of_their_own(capacity: str, layout: str
         held(laid_out, inputs, parameters_of(graph), graph=local)
 
 
+@pytest.mark.parametrize("rows", ["", "; B on experts"])
+def test_experts_are_the_same_in_stages(rows: str) -> None:
+    """The layers of each stage pick for themselves."""
+    text = """model M(width=8, n=4, top=2, depth=2) {
+      input x: [B, T, width]
+      repeat h in depth { x += layer_norm(x) |> experts(n, top, mlp(12)) as moe }
+      output y = x
+    }"""
+    spec = open_text(text)
+    graph = elaborate(spec, {})
+    laid_out = lay_out(graph, choose_layout(f"stages=2, experts=2; h on stages; expert on experts{rows}", spec, graph))
+    inputs = example_inputs(graph, {"B": 4, "T": 3}, seed=2)
+    held(laid_out, inputs, parameters_of(graph), graph=optimize(laid_out.graph)[0])
+
+
 def test_each_device_computes_its_own_experts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the elements that are sent through an expert is multiplied with its matrices on one device."""
     spec = open_text(MIXTURE.format(capacity="capacity=none"))

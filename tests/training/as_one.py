@@ -35,6 +35,7 @@ FOUR = {
     "rows by experts": "data=2, experts=2; B on data; B on experts; EXPERTS on experts",
     "stages": "stages=4; LAYERS on stages; B on stages",
     "data in stages": "data=2, stages=2; LAYERS on stages; B on data",
+    "experts in stages": "stages=2, experts=2; LAYERS on stages; B on experts; EXPERTS on experts",
     "model in stages": "stages=2, model=2; LAYERS on stages in 4 microbatches; MODEL",
 }
 TWO = {
