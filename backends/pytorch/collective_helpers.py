@@ -219,6 +219,9 @@ def shift(x: Tensor, on: str) -> Tensor:
     return Shift.apply(x, on)
 ''',
     "joined": '''
+LEAF = torch.empty(0, requires_grad=True)  # it never gets a gradient
+
+
 class Joined(torch.autograd.Function):
     """x, with a way back to `others` on which no gradient flows."""
 
@@ -234,10 +237,15 @@ class Joined(torch.autograd.Function):
 
 
 def joined(x: Tensor, *others: Tensor) -> Tensor:
-    """x, made of `others` on some devices and not on all: what they do together on the way back, all of them do."""
-    if torch.is_grad_enabled():
-        others = [other if other.requires_grad else other.detach().requires_grad_() for other in others]
-    return Joined.apply(x, *others)
+    """x, made of `others` on some devices and not on all: what they do together on the way back, all of them do, since
+    it has a gradient on all."""
+    return Joined.apply(x, LEAF, *[other.view_as(other) for other in others])  # torch.compile takes no tensor twice
+''',
+    "narrowest": '''
+def narrowest(dtype: torch.dtype, device: torch.device | None) -> torch.dtype:
+    """The narrowest floats that are computed where `dtype` is: what these are stacked with decides then."""
+    kind = (device or torch.get_default_device()).type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else dtype
 ''',
     "all_to_all": '''
 class AllToAll(torch.autograd.Function):

@@ -68,15 +68,18 @@ def _write_nothing(writer: Writer, node: Node) -> None:
     for value, start in zip(node.outputs, starts, strict=False):
         _assign(writer, [(value, start)])
     for value in node.outputs[count:]:
-        _assign(writer, [(value, _empty(writer, value))])
+        _assign(writer, [(value, _empty(writer, node, value))])
 
 
-def _empty(writer: Writer, value: Value) -> Expr:
-    """What no round emitted."""
+def _empty(writer: Writer, node: Node, value: Value) -> Expr:
+    """What no round emitted. Where other steps have rounds, they decide how wide the floats are: under autocast, nobody
+    knows before."""
     sizes = [writer.size(axis.size).text for axis in value.type.axes]
     shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
     dtypes = {INT: "torch.int64", BOOL: "torch.bool"}
     dtype = dtypes.get(value.type.dtype) or writer.dtype(wide=value in writer.wide)
+    if _active(node) and value.type.is_float and value not in writer.wide:
+        dtype = function(writer.helper("narrowest"), dtype, writer.device()).text
     return function("torch.zeros", shape, f"dtype={dtype}", f"device={writer.device()}")
 
 
@@ -143,9 +146,9 @@ def _if_asked(writer: Writer, stack: Value) -> Iterator[None]:
 
 def _finish(writer: Writer, node: Node, lists: Sequence[str], given: Sequence[str], *, reverse: bool = False) -> None:
     count = any_op(node).carried
-    for value in node.outputs[:count] if given else ():
-        if value.type.is_float:
-            writer.add(f"{writer.values[value]} = {_joined(writer, str(writer.values[value]), given)}", node)
+    for value, before in zip([value for value in node.outputs[:count] if value.type.is_float], given, strict=False):
+        ended = str(writer.values[value])  # as wide as where no round runs, whatever autocast makes of it
+        writer.add(f"{ended} = {_joined(writer, f'{ended}.to({before}.dtype)', given)}", node)
     for name, value in zip(lists, node.outputs[count:], strict=True):
         if reverse:
             writer.add(f"{name}.reverse()")
@@ -153,8 +156,8 @@ def _finish(writer: Writer, node: Node, lists: Sequence[str], given: Sequence[st
         axes = ", ".join(axis.name for axis in value.type.axes)
         stacked = f"torch.stack({name}{f', dim={at}' if at else ''})"
         if _active(node) or value.type.axes[at].size.known(writer.file.graph.sizes) is None:  # there may be none
-            stacked += f" if {name} else {_empty(writer, value)}"
-        if given and value.type.is_float:
+            stacked += f" if {name} else {_empty(writer, node, value)}"
+        if _active(node) and value.type.is_float:
             stacked = _joined(writer, stacked, given)
         with _if_asked(writer, value):
             writer.add(f"{name} = {stacked}", node, f"[{axes}]")

@@ -22,6 +22,13 @@ STAGED = {
       output y = seen
       output z = last
     }""",
+    "one name throughout": """model M(width=4, depth=4) {
+      input x: [B, width]
+      repeat h in depth {
+        x = relu(x |> linear(width) as map)
+      }
+      output y = x
+    }""",
     "never needed again": """model M(width=4, depth=4) {
       input x: [B, width]
       repeat h in depth {
