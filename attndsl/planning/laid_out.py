@@ -104,8 +104,7 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
     """The layout of a plan, as `--layout` reads it: a mesh, and rules. Words and hidden units that the degree does not
     divide are left out."""
     mesh, rules = [], []
-    dimensions, free = work.axes, work.graph.free_sizes
-    batch = batch_axis(work)
+    batch, free = batch_axis(work), work.graph.free_sizes
     if plan.stages > 1:
         loops = dict.fromkeys(op.path for op in _repeats(work))
         mesh.append(f"stages={plan.stages}")
@@ -123,12 +122,11 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
         rules.append(f"{tokens} on context")
     if plan.tensor > 1:
         mesh.append(f"model={plan.tensor}")
-        names = _names(dimensions, dimensions.inner, work, plan.tensor)
-        rules.append(f"{', '.join(names)} on model")
+        rules.append(f"{', '.join(names(work, INNER, plan.tensor))} on model")
         if plan.sequence:
             rules.append(f"{tokens} on model")
     if plan.experts > 1:
-        experts = ", ".join(_names(dimensions, dimensions.experts, work, plan.experts))
+        experts = ", ".join(names(work, EXPERTS, plan.experts))
         homes = [name for name in ("data", "context") if getattr(plan, name) > 1] if together else ["experts"]
         rules += [f"{experts} on {home}" for home in homes]
     if plan.parameters == "whole":
@@ -136,21 +134,24 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
     return "; ".join([", ".join(mesh), *rules])
 
 
-def _names(dimensions: Dimensions, chosen: set[Place], work: Workload, degree: int) -> list[str]:
-    """How rules call these dimensions, by the shortest words that mean no others."""
+def names(work: Workload, kind: str, degree: int) -> list[str]:
+    """How rules call the dimensions inside of layers, or those of experts, that a degree divides: by the shortest words
+    that mean no others. It has to divide whatever such a word means."""
+    dimensions = work.axes
+    chosen = dimensions.inner if kind == INNER else dimensions.experts
+    apart = chosen | (dimensions.worked_along - dimensions.stream)  # these are not divided whatever is said
+    called: dict[Place, set[str]] = {}
     meanings: dict[str, set[Place]] = {}
-    members = dimensions.classes.members()
-    for root, places in members.items():
-        for _, axis in places:
-            for text in (axis.name, str(axis.size)):
-                meanings.setdefault(text, set()).add(root)
-    found: list[str] = []
-    for root in members:
-        if root in chosen:
-            sizes = {axis.size.known(work.graph.sizes) for _, axis in members[root]}
-            texts = {text for _, axis in members[root] for text in (axis.name, str(axis.size))}
-            apart = chosen | (dimensions.worked_along - dimensions.stream)  # these are not divided whatever is said
-            own = [text for text in texts if meanings[text] <= apart and "=" not in text]
-            if own and all(size is None or size % degree == 0 for size in sizes):
-                found.append(min(own, key=lambda text: (len(text), text)))
-    return list(dict.fromkeys(found))
+    whole: set[Place] = set()
+    for root, places in dimensions.classes.members().items():
+        called[root] = {text for _, axis in places for text in (axis.name, str(axis.size))}
+        for text in called[root]:
+            meanings.setdefault(text, set()).add(root)
+        if any((axis.size.known(work.graph.sizes) or 0) % degree for _, axis in places):
+            whole.add(root)
+    found = (
+        {text for text in texts if "=" not in text and meanings[text] <= apart - whole}
+        for root, texts in called.items()
+        if root in chosen
+    )
+    return list(dict.fromkeys(min(texts, key=lambda text: (len(text), text)) for texts in found if texts))

@@ -83,17 +83,20 @@ def plan_on_paper(
 def _searched(
     spec: Spec, graph: Graph, plan: ParallelPlan, on: MachineModel, nodes: int, sizes: Mapping[str, int]
 ) -> SearchResult:
-    def lays(layout: str) -> bool:
+    def by(layout: str) -> Workload:
+        return _work(graph, plan, choose_layout(layout, spec, graph))
+
+    def refusal(layout: str) -> AttnError | None:
         try:
             lay_out(graph, choose_layout(layout, spec, graph))
-        except AttnError:
-            return False
-        return True
+        except AttnError as found:
+            return found
+        return None
 
     work = _work(graph, plan)
     batch, devices = batch_axis(work), nodes * on.devices
     given = _sizes(graph, {batch: ROWS * devices, **sizes})
-    return search(work, replace(plan, batch=given.pop(batch)), on, devices, given, lays)
+    return search(work, replace(plan, batch=given.pop(batch)), on, devices, given, by, refusal)
 
 
 def _work(graph: Graph, plan: ParallelPlan, layout: Layout | None = None) -> Workload:

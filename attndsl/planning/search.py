@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from attndsl.diagnostics import error
-from attndsl.planning.laid_out import layout_text
+from attndsl.diagnostics import AttnError, error
+from attndsl.planning.laid_out import layout_text, names
 from attndsl.planning.machines import MachineModel
 from attndsl.planning.plan import RECOMPUTE, ParallelPlan, problem
 from attndsl.planning.prediction import KnownCosts, StepPrediction, predict, token_axis
@@ -41,20 +41,25 @@ def search(
     machine: MachineModel,
     devices: int,
     tokens: Mapping[str, int],
-    lays: Callable[[str], bool] = bool,
+    by: Callable[[str], Workload] | None = None,
+    refusal: Callable[[str], AttnError | None] = lambda layout: None,
 ) -> SearchResult:
     """Tries all degrees of parallelism, micro-batches and virtual stages for so many devices; of each, the least
-    recomputation that fits. `plan` says the rest: batch, precision, kernels. `lays` says of a layout whether the model
-    can be laid out so: the fastest plans whose layouts cannot are left out.
+    recomputation that fits. `plan` says the rest: batch, precision, kernels. `by` gives the work by a layout, which
+    leaves whole what it does not name, and `refusal` why the model cannot be laid out by one, if it cannot: such plans
+    are left out.
 
-    Raises E0954 where none fits.
+    Raises E0954 where none fits, or none that does can be laid out.
     """
     found: dict[ParallelPlan, StepPrediction] = {}
     count, least = 0, None
-    known = KnownCosts()
+    known, works = KnownCosts(), {1: work}
     for candidate in _candidates(work, plan, machine, devices, tokens, found):
+        tensor = candidate.tensor
+        if tensor not in works:
+            works[tensor] = by(layout_text(ParallelPlan(tensor=tensor), work)) if by else work
         for recompute in RECOMPUTE:
-            prediction = predict(work, replace(candidate, recompute=recompute), machine, tokens, known)
+            prediction = predict(works[tensor], replace(candidate, recompute=recompute), machine, tokens, known)
             count += 1
             if least is None or prediction.memory.total < least.memory.total:
                 least = prediction
@@ -63,20 +68,31 @@ def search(
                 if degrees not in found or prediction.seconds < found[degrees].seconds:
                     found[degrees] = prediction
                 break
-    ordered = sorted(found.values(), key=lambda prediction: prediction.seconds)
-    while ordered and not lays(layout_text(ordered[0].plan, work)):
-        del ordered[0]
-    if not ordered:
-        note = "no degrees of parallelism suit the model and the batch"
-        if least is not None:
-            held, there = (f"{size / 1e9:.1f} GB" for size in (least.memory.total, machine.memory))
-            note = f"the least memory, {held} of {there}, takes {least.plan.describe()}"
+    laid_out: list[tuple[StepPrediction, str]] = []
+    refused: list[AttnError] = []
+    for prediction in sorted(found.values(), key=lambda prediction: prediction.seconds):
+        layout = layout_text(prediction.plan, work)
+        why = refusal(layout)
+        if why is not None:
+            refused.append(why)
+            continue
+        laid_out.append((prediction, layout))
+        if len(laid_out) == 2:
+            break
+    if laid_out:
+        (best, layout), *others = laid_out
+        return SearchResult(best, others[0][0] if others else None, layout, count)
+    ways = "more nodes, or another batch: `--nodes`, `--size B=…`"
+    if refused:
         raise error(
-            "E0954", f"no plan for {devices:,} devices of {machine.name} fits", note=note,
-            help="more nodes, or another batch: `--nodes`, `--size B=…`",
+            "E0954", f"plans for {devices:,} devices of {machine.name} fit, but the model cannot be laid out by them",
+            note=f"of the fastest one: {refused[0].diagnostics[0].message}", help=f"other sizes, {ways}",
         )  # fmt: skip
-    best, *others = ordered
-    return SearchResult(best, others[0] if others else None, layout_text(best.plan, work), count)
+    note = "no degrees of parallelism suit the model and the batch"
+    if least is not None:
+        held, there = (f"{size / 1e9:.1f} GB" for size in (least.memory.total, machine.memory))
+        note = f"the least memory, {held} of {there}, takes {least.plan.describe()}"
+    raise error("E0954", f"no plan for {devices:,} devices of {machine.name} fits", note=note, help=ways)
 
 
 def _candidates(
@@ -89,7 +105,8 @@ def _candidates(
 ) -> Iterator[ParallelPlan]:
     """Tokens of one text are divided (context parallelism) no further than it takes to find a plan that fits."""
     sizes = {**work.graph.sizes, **tokens, batch_axis(work): plan.batch}
-    tensors = [n for n in _divisors(machine.devices) if n == 1 or work.dimensions[INNER]]
+    tensors = [n for n in _divisors(machine.devices) if n == 1 or names(work, INNER, n)]
+    experts = [n for n in _divisors(devices) if n == 1 or names(work, EXPERTS, n)] if work.dimensions[EXPERTS] else [1]
     for context in [n for n in _divisors(devices) if n <= MOST_CONTEXT] if work.dimensions[TOKENS] else [1]:
         if found:
             return
@@ -100,18 +117,14 @@ def _candidates(
                     continue
                 sequence = tensor > 1 and bool(token_axis(work))
                 degrees = replace(plan, data=data, tensor=tensor, context=context, stages=stages, sequence=sequence)
-                yield from (each for each in _finer(work, degrees) if not problem(each, work, machine, sizes))
+                yield from (each for each in _finer(work, degrees, experts) if not problem(each, work, machine, sizes))
 
 
-def _finer(work: Workload, plan: ParallelPlan) -> Iterator[ParallelPlan]:
-    """Plans of these degrees: experts on as many devices as there are experts for, virtual stages, micro-batches."""
-    experts = [1]
-    if work.dimensions[EXPERTS]:
-        most = min(size.value(work.graph.sizes) for size in work.dimensions[EXPERTS])
-        whole = plan.data * plan.context
-        experts = [n for n in _divisors(whole) if most % n == 0 and (n == whole or plan.data % n == 0)][-3:]
+def _finer(work: Workload, plan: ParallelPlan, experts: Iterable[int]) -> Iterator[ParallelPlan]:
+    """Plans of these degrees: experts on so many devices where rows allow it, virtual stages, micro-batches."""
+    whole = plan.data * plan.context
     virtuals = {1} if plan.stages == 1 or plan.alike else {1, work.layers // plan.stages}
-    for count in experts:
+    for count in (n for n in experts if n == whole or plan.data % n == 0):
         for virtual in sorted(n for n in virtuals if n >= 1 and plan.stages * n <= max(work.layers, 1)):
             for rows in MICRO_BATCHES:
                 if rows * plan.data <= plan.batch and plan.batch % (rows * plan.data) == 0:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from attndsl.diagnostics import AttnError
+from attndsl.diagnostics import AttnError, error
 from attndsl.elaborate import elaborate, open_spec, open_text
 from attndsl.layouts import choose_layout
 from attndsl.layouts.laid_out import lay_out
@@ -182,16 +182,40 @@ def test_the_search_finds_what_is_the_fastest_of_all_that_fit():
         search(work_of(elaborate(open_spec("gpt3:175b"), {})), plan, H100, 8, {"T": 2048})
 
 
-@pytest.mark.parametrize("spec", ["llama:3-8b", "mixtral"])
-def test_what_the_search_proposes_is_a_layout(spec):
+def searched(spec: str, nodes: int, batch: int, tokens: int) -> tuple[SearchResult, StepPrediction]:
+    """What the search proposes, and what its layout and choices given back come to."""
     opened = open_spec(spec)
     graph = elaborate(opened, {})
-    asked = {"machine_name": "h100x8", "nodes": 8, "sizes": {"B": 256, "T": 4096}}
+    asked = {"machine_name": "h100x8", "nodes": nodes, "sizes": {"B": batch, "T": tokens}}
     found = plan_on_paper(opened, graph, layout=None, choices="", searching=True, **asked)
-    again = plan_on_paper(opened, graph, layout=found.layout, choices=written(found.best.plan), **asked)
+    return found, plan_on_paper(opened, graph, layout=found.layout, choices=written(found.best.plan), **asked)
+
+
+@pytest.mark.parametrize(
+    ("spec", "nodes", "batch", "tokens", "left_out"),
+    [("llama:3-8b", 8, 256, 4096, ""), ("mixtral", 8, 256, 4096, ""), ("gpt3:175b", 16, 512, 2048, "vocab")],
+)
+def test_what_the_search_proposes_is_a_layout(spec, nodes, batch, tokens, left_out):
+    found, again = searched(spec, nodes, batch, tokens)
     assert again.plan == replace(found.best.plan, order=again.plan.order)
-    assert again.seconds == pytest.approx(found.best.seconds)
-    assert again.memory.total == pytest.approx(found.best.memory.total)
+    assert again.seconds == pytest.approx(found.best.seconds, rel=1e-9)
+    assert again.memory.total == pytest.approx(found.best.memory.total, rel=1e-9)
+    if left_out:
+        assert found.best.plan.tensor > 1
+        assert left_out not in found.layout
+
+
+def test_experts_are_on_as_many_devices_as_all_that_is_named_like_them_allows():
+    """Its 256 experts are chosen in 8 groups."""
+    opened = open_spec("deepseek_v3")
+    graph = elaborate(opened, {})
+    work = work_of(graph)
+    tried = _candidates(work, Plan(batch=4096), H100, 2048, {"T": 4096}, {})
+    degrees = {plan.experts: plan for plan in tried if plan.context == 1}
+    assert sorted(degrees) == [1, 2, 4, 8]
+    lay_out(graph, choose_layout(layout_text(degrees[8], work), opened, graph))
+    with pytest.raises(AttnError, match="E1004"):
+        lay_out(graph, choose_layout("data=2, experts=64; B on data; B on experts; n on experts", opened, graph))
 
 
 @pytest.mark.parametrize("spec", ["gpt2", "t5:nano"])
@@ -341,12 +365,21 @@ def test_what_the_search_tries_is_laid_out_whole(spec):
 def test_the_search_leaves_out_what_cannot_be_laid_out():
     work = work_of(elaborate(open_spec("gpt2"), {}))
     asked = (work, Plan(batch=64), H100, 8, {"T": 512})
-    best = search(*asked)
-    other = search(*asked, lays=lambda text: text != best.layout)
-    assert best.runner_up is not None
-    assert other.best.plan == best.runner_up.plan
-    with pytest.raises(AttnError, match="E0954"):
-        search(*asked, lays=lambda text: False)
+
+    def without(*layouts: str) -> SearchResult:
+        return search(*asked, refusal=lambda text: why if text in layouts else None)
+
+    why = error("E1004", "12 cannot be divided over the 8 devices along `model`")
+    first = without()
+    assert first.runner_up is not None
+    second = without(first.layout)
+    assert second.best.plan == first.runner_up.plan
+    third = without(second.layout)  # the runner-up is one that can be laid out, too
+    assert (third.best.plan, third.runner_up) == (first.best.plan, second.runner_up)
+    with pytest.raises(AttnError, match="E0954") as refused:
+        search(*asked, refusal=lambda text: why)
+    assert "plans for 8 devices of h100x8 fit, but the model cannot be laid out by them" in str(refused.value)
+    assert "of the fastest one: 12 cannot be divided over the 8 devices along `model`" in str(refused.value)
 
 
 def test_words_that_do_not_divide_are_left_whole():
@@ -358,6 +391,11 @@ def test_words_that_do_not_divide_are_left_whole():
     for way in ("or make it a multiple of 8: `--set vocab=50304`", "or leave it whole along `model`"):
         assert way in str(refused.value)
     assert "vocab" not in layout_text(Plan(tensor=8), work_of(graph))
+
+
+def test_what_divides_nothing_is_not_tried():
+    work = work_of(elaborate(open_text("model M {\n  input x: [B, T, 1002]\n  output y = linear(x, 1002)\n}\n"), {}))
+    assert {plan.tensor for plan in _candidates(work, Plan(batch=8), H100, 8, {"T": 64}, {})} == {1, 2}
 
 
 def test_parameters_outside_of_stages_are_gathered_once():
