@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,38 +11,78 @@ from typing import Any, TextIO
 from attndsl.diagnostics import error
 from attndsl.runs.log import Line, numbers
 from attndsl.storage.refusals import file_errors
+from attndsl.storage.whole import write_text
 
-HELD_OUT = "held_out"
+HELD_OUT, TRAINING, PROCESSES = "held_out", "training", "processes"
+Row = dict[str, Any]
 
 
 class CsvLog:
     """`training.csv` and `held_out.csv` in the run's folder: a row for each step, and for each evaluation. Where
     several processes train and nothing is held out, `processes.csv` has what they take. They are made anew when a run
-    goes on, from the `lines` that it goes on from."""
+    goes on, from the `lines` that it goes on from, and where a row has what none had before."""
 
     def __init__(self, run: Path, lines: Sequence[Line]) -> None:
         self.run = run
         self.files: dict[str, TextIO] = {}
         self.heads: dict[str, list[str]] = {}
+        rows: dict[str, list[Row]] = {HELD_OUT: [], TRAINING: [], PROCESSES: []}
         for line in lines:
-            self.write(line)
+            row = _row(line)
+            rows[_file_of(row)].append(row)
+        for name, found in rows.items():
+            if found:
+                self._anew(name, found)
+            else:
+                path = self._path(name)
+                with file_errors("write", path):
+                    path.unlink(missing_ok=True)
 
     def write(self, line: Line) -> None:
-        row = {"step": line["step"], **dict(numbers(line))}
-        name = HELD_OUT if HELD_OUT in row else "training" if "loss" in row else "processes"
-        path = self.run / f"{name}.csv"
+        row = _row(line)
+        name = _file_of(row)
+        path = self._path(name)
         with file_errors("write", path):
-            if name not in self.files:
-                self.files[name] = open(path, "w", encoding="utf-8", newline="")  # noqa: SIM115
-                self.heads[name] = list(row)
-                csv.writer(self.files[name], lineterminator="\n").writerow(row)
-            values = [row.get(each, "") for each in self.heads[name]]
-            csv.writer(self.files[name], lineterminator="\n").writerow(values)
-            self.files[name].flush()
+            if row.keys() <= set(self.heads.get(name, ())):
+                _writer(self.files[name], self.heads[name]).writerow(row)
+                self.files[name].flush()
+                return
+            earlier: list[Row] = []
+            if name in self.files:
+                self.files[name].close()
+                with open(path, encoding="utf-8", newline="") as file:
+                    earlier = list(csv.DictReader(file))
+        self._anew(name, [*earlier, row])
+
+    def _anew(self, name: str, rows: Sequence[Row]) -> None:
+        path, text = self._path(name), io.StringIO(newline="")
+        head = list(dict.fromkeys(column for row in rows for column in row))
+        writer = _writer(text, head)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(path, text.getvalue())
+        with file_errors("write", path):
+            self.files[name] = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
+        self.heads[name] = head
+
+    def _path(self, name: str) -> Path:
+        return self.run / f"{name}.csv"
 
     def close(self) -> None:
         for file in self.files.values():
             file.close()
+
+
+def _row(line: Line) -> Row:
+    return {"step": line["step"], **dict(numbers(line))}
+
+
+def _file_of(row: Row) -> str:
+    return HELD_OUT if HELD_OUT in row else TRAINING if "loss" in row else PROCESSES
+
+
+def _writer(file: TextIO, head: Sequence[str]) -> csv.DictWriter[str]:
+    return csv.DictWriter(file, head, restval="", lineterminator="\n")
 
 
 class TensorBoardLog:
@@ -58,7 +99,7 @@ class TensorBoardLog:
 
     def write(self, line: Line) -> None:
         for name, value in numbers(line):
-            group = HELD_OUT if name.startswith(HELD_OUT) else "training"
+            group = HELD_OUT if name.startswith(HELD_OUT) else TRAINING
             short = "loss" if name == HELD_OUT else name.removeprefix(f"{HELD_OUT}_")
             self.writer.add_scalar(f"{group}/{short}", value, line["step"])
 

@@ -15,6 +15,7 @@ from attndsl.runs.checkpoint import furthest_parameters
 from attndsl.runs.log import numbers, read_log
 from attndsl.training import Outcome, train
 from attndsl.training.console import Silent
+from attndsl.training.logs import CsvLog
 
 Train = Callable[..., Outcome]
 
@@ -37,6 +38,34 @@ def test_csv_files_say_what_the_log_says_of_a_run_that_goes_on(spec: str, text: 
     for name, held_out in (("training", False), ("held_out", True)):
         assert rows(tmp_path / "run" / f"{name}.csv") == logged(tmp_path / "run", held_out)
     assert [row["step"] for row in rows(tmp_path / "run" / "training.csv")] == list(range(1, 12))
+
+
+STEP, USAGE = {"step": 1, "loss": 2.5, "grad_norm": None}, {"memory": 8, "collectives": 0.5}
+
+
+def test_csv_files_have_nothing_of_what_a_run_does_not_go_on_from(tmp_path: Path) -> None:
+    first = CsvLog(tmp_path, [])
+    for line in (STEP, {"step": 1, "held_out": 2.0}, {"step": 1, **USAGE}):
+        first.write(line)
+    first.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"training.csv", "held_out.csv", "processes.csv"}
+    CsvLog(tmp_path, [STEP]).close()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"training.csv": "step,loss\n1,2.5\n"}
+
+
+def test_csv_files_have_columns_for_what_comes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a first step that was skipped does not have; what a run has once several processes go on with it."""
+    log = CsvLog(tmp_path, [STEP, {"step": 1, "held_out": 2.0}])
+    for line in (STEP | {"step": 2, "grad_norm": 0.25}, STEP | {"step": 3}, {"step": 3, "held_out": 1.5, **USAGE}):
+        log.write(line)
+    files = {"training.csv": "step,loss,grad_norm\n1,2.5,\n2,2.5,0.25\n3,2.5,\n",
+             "held_out.csv": "step,held_out,memory,collectives\n1,2.0,,\n3,1.5,8,0.5\n"}  # fmt: skip
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
+    monkeypatch.setattr("os.replace", lambda *paths: (tmp_path / "none").unlink())
+    with pytest.raises(AttnError, match="E0705"):
+        log.write(STEP | {"step": 4, "cross_entropy": 0.5})
+    log.close()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
 
 
 def test_tensorboard_is_told_of_every_number(spec: str, text: str, tmp_path: Path) -> None:
