@@ -14,7 +14,6 @@ from attndsl.graph.initial import Draw, LoopIndex, written_out
 from attndsl.lazy import Array, np
 from attndsl.ops import Call
 from attndsl.ops.arrays import generator
-from attndsl.running.parameters import parameter_shapes
 from attndsl.running.trainer import processor_threads
 from attndsl.storage.arrays import machine_bytes
 from attndsl.storage.deferred import Deferred
@@ -45,11 +44,7 @@ def initial_parameters(
     only parts of them are asked for.
     """
     if part is None:
-        share = 1.0
-        if only is not None:
-            asked = (math.prod(shape) for address, shape in parameter_shapes(graph).items() if address in only)
-            share = sum(asked) / max(graph.parameter_count, 1)
-        require_memory(graph, "float32", share)
+        require_memory(graph, "float32")
 
     def draws() -> Iterator[tuple[str, Callable[[], Array]]]:
         for info in graph.parameters:
