@@ -17,7 +17,8 @@ from attndsl.storage.whole import PARTIAL, new_folder, readied, replacing, stage
 WHOLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MOVING = f".export{PARTIAL}"
-"""In a folder while files take their places in it: their names, and those of what goes for them."""
+"""In a folder while files take their places in it: the names of these and of what goes for them (`moving`), and of what
+there is `beside` them."""
 LARGEST = 5_000_000_000
 """Bytes of a file, if nobody says otherwise: what `save_pretrained` of `transformers` calls `max_shard_size`."""
 
@@ -75,7 +76,9 @@ def published(target: Path, earlier: Collection[str]) -> Iterator[Path]:
         yield place
         goal = {each.name: readied(each, target / each.name) for each in sorted(place.iterdir())}
         with replacing(place / MOVING) as stream:
-            stream.write("\n".join({*goal, *earlier}).encode("utf-8"))
+            moving = {*goal, *earlier}
+            beside = {each.name for each in target.iterdir() if not each.name.endswith(PARTIAL)} - moving
+            stream.write(json.dumps({"moving": sorted(moving), "beside": sorted(beside)}).encode("utf-8"))
         os.replace(place / MOVING, target / MOVING)
         sync_folder(target)
         folders = {target, *(path.parent for path in goal.values())}
@@ -94,8 +97,10 @@ def published(target: Path, earlier: Collection[str]) -> Iterator[Path]:
         (target / MOVING).unlink()
 
 
-def interrupted(folder: Path) -> set[str]:
-    """The names of the files of which some may have taken their places in a folder when that was interrupted."""
-    with contextlib.suppress(OSError, ValueError):
-        return set((folder / MOVING).read_text("utf-8").split("\n"))
-    return set()
+def interrupted(folder: Path) -> tuple[set[str], set[str]]:
+    """The names of the files of which some may have taken their places in a folder when that was interrupted, and of
+    what there was beside them."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        found = json.loads((folder / MOVING).read_bytes())
+        return set(found["moving"]), set(found["beside"])
+    return set(), set()

@@ -178,7 +178,7 @@ def _replaceable(target: Path, force: bool) -> Collection[str]:
     except OSError as problem:
         raise unwritable(target, problem) from None
     earlier = _earlier(target) & present
-    if force or present == earlier:
+    if force or present - interrupted(target)[1] == earlier:  # what was beside an export was asked about then
         return earlier
     shown = ", ".join(sorted(present)[:4]) + (", …" if len(present) > 4 else "")
     raise error(
@@ -190,7 +190,7 @@ def _replaceable(target: Path, force: bool) -> Collection[str]:
 
 def _earlier(target: Path) -> set[str]:
     """The names of the files that an earlier export, also one that was interrupted, wrote into a folder."""
-    found = interrupted(target)
+    found, _ = interrupted(target)
     for path in target.glob("model*.safetensors"):
         told = _metadata(path) if is_part(path.name) and path.is_file() else {}
         if told.get("exported_by") == FORMAT:

@@ -229,6 +229,33 @@ def test_a_kill_at_any_step_leaves_no_mixture(tmp_path: Path, first: int, second
     assert len(whole) < len(folders)
 
 
+def test_what_was_forced_and_interrupted_needs_no_force_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until something else comes into the folder; what was beside the export stays."""
+    for name in ("notes", "config.json"):
+        (tmp_path / name).write_text("mine")
+    move = os.replace
+
+    def failing(path: Path, to: Path) -> None:
+        if Path(to) == tmp_path / "model.safetensors":
+            raise OSError("the disk is gone")
+        move(path, to)
+
+    monkeypatch.setattr(os, "replace", failing)
+    for force in (True, False):
+        with pytest.raises(AttnError, match="the disk is gone"):
+            export_of(tmp_path, 0, 10**9, force=force)
+        assert (tmp_path / MOVING).exists()
+    monkeypatch.undo()
+    (tmp_path / "new").write_text("mine")
+    with pytest.raises(AttnError, match="not an earlier export"):
+        export_of(tmp_path, 1, 10**9)
+    (tmp_path / "new").unlink()
+    export_of(tmp_path, 1, 10**9)
+    assert same(read(tmp_path), arrays_for(GRAPH, seed=1))
+    left = {"config.json", "model.safetensors", "notes", "of_1.json", "tokenizer.json"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
 def test_what_is_beside_an_interrupted_export_is_not_read_as_its_weights(tmp_path: Path) -> None:
     for name, text in ((MOVING, "config.json"), ("config.json", "{}")):
         (tmp_path / name).write_text(text)
