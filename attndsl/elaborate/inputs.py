@@ -242,7 +242,7 @@ def inputs_needed(body: Region, inputs: Sequence[InputInfo], sizes: Collection[s
     def walk(region: Region) -> None:
         for node in region.nodes:
             for inner in node.regions:
-                for parameter, given in zip(inner.parameters[1:], node.inputs, strict=True):
+                for parameter, given in zip(inner.parameters[1:], node.starts, strict=True):
                     reach[parameter] = reach.get(given, NOTHING)
                 walk(inner)
             read = node.inputs[1:] if isinstance(node.op, Given) else node.inputs

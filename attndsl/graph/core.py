@@ -52,6 +52,17 @@ class Node(Frozen, eq=False):
         return value
 
     @property
+    def starts(self) -> tuple[Value, ...]:
+        """Of a repeat or a scan: what is carried first, as its bodies take it after the index."""
+        carried: int = getattr(self.op, "carried", 0)
+        return self.inputs[:carried]
+
+    @property
+    def active(self) -> tuple[Value, ...]:
+        """Of a repeat or a scan: what says whether it is active, if anything does."""
+        return self.inputs[len(self.starts) :]
+
+    @property
     def at(self) -> Span | None:
         """Where to point a user: the place in his own file if known."""
         return self.site or self.span

@@ -62,7 +62,7 @@ class _Flow:
         for inner, region in enumerate(node.regions):
             index, *carried = region.parameters
             self.made[index] = self.add("index", number, inner)
-            for value, first in zip(carried, node.inputs, strict=False):
+            for value, first in zip(carried, node.starts, strict=True):
                 self.made[value] = self.add("carried", number, inner)
                 self.read(first, self.made[value], 0)
             self.region(region, number, inner)

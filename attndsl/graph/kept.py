@@ -35,7 +35,7 @@ class KeptValues:
         before = -1
         while before != len(self._trained):
             before = len(self._trained)
-            for parameter, initial in zip(inside, node.inputs, strict=False):
+            for parameter, initial in zip(inside, node.starts, strict=True):
                 if initial in self._trained:
                     self._trained.add(parameter)
             for inner in region.nodes:

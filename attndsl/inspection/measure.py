@@ -212,6 +212,8 @@ class _Tree:
 
 def runs_of(node: Node, sizes: Mapping[str, int]) -> Iterator[tuple[Region, int]]:
     """Each body of `node`, and how often it runs in one run of the node."""
+    if node.active:
+        raise NotImplementedError("nothing says in how many steps a repeat is active that is so in some of them alone")
     for case, region in enumerate(node.regions):
         if isinstance(node.op, Scan):
             yield region, node.op.axis.size.value(sizes)

@@ -90,7 +90,7 @@ class AxisClasses:
         for body in node.regions:
             self._region(body)
             for given, inner, result, output in zip(
-                node.inputs, body.parameters[1:], body.results, node.outputs, strict=False
+                node.starts, body.parameters[1:], body.results, node.outputs, strict=False
             ):
                 for value in (inner, result, output):
                     self._alike(given, value)

@@ -167,7 +167,7 @@ class LayoutWalk(ValueRequests):
         op = node.op
         assert isinstance(op, Repeat | Scan)
         carried = [self.wanted.of(value) for value in node.outputs[: op.carried]]
-        given = (*carried, *map(self.wanted.of, node.inputs[op.carried :]))
+        given = (*carried, *map(self.wanted.of, node.active))
         stacked = [
             Placement(self.mesh, tuple(WHOLE if state == axis else state for state in self.wanted.of(value).states))
             for value, axis in zip(node.outputs[op.carried :], op.stacked, strict=True)
@@ -190,7 +190,7 @@ class LayoutWalk(ValueRequests):
             often = op.axis.size
         else:
             often = op.count if op.cases is None else Size.of(len(op.rounds(case, self.graph.sizes)))
-        if len(node.inputs) > op.carried:  # active in the steps in which a device has a microbatch
+        if node.active:  # active in the steps in which a device has a microbatch
             loop = self.wanted.staged.loops[op.path]
             often *= Size.of(loop.microbatches) / loop.steps
         inner = DeviceEmitter(self.mesh, self.moves, Builder(outer=emitter.builder), emitter.times * often)

@@ -151,7 +151,7 @@ def _end(flow: Flow, makers: Iterable[Node], read: set[Value]) -> Span | None:
             continue
         if node.regions:
             for body in node.regions:
-                made.update(p for p, value in zip(body.parameters[1:], node.inputs, strict=True) if value in made)
+                made.update(p for p, value in zip(body.parameters[1:], node.starts, strict=True) if value in made)
         elif any(value in made for value in _passes_gradient(node)) and node.output.type.is_float:
             made.update(node.outputs)
         elif node.output in read:

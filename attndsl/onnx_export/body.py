@@ -48,6 +48,8 @@ class OnnxBody:
         self.values.update(zip(region.parameters, given, strict=True))
         for node in region.nodes:
             self.writer.node = node
+            if node.regions and node.active:
+                raise NotImplementedError("ONNX has no repeat that is active in some steps alone")
             if isinstance(node.op, Repeat) and self.lengths.number(node.op.count) is not None:
                 self._unrolled(node, node.op)
             elif isinstance(node.op, Repeat | Scan):

@@ -73,9 +73,7 @@ def _copy(node: Node, inputs: tuple[Value, ...], output: Value) -> Node:
 
 def _runs(rewriter: Rewriter, loop: Node) -> bool:
     """Whether each body of a repeat is sure to run."""
-    if not isinstance(loop.op, Repeat) or (rounds := loop.op.count.known(rewriter.sizes)) is None:
-        return False
-    if len(loop.inputs) > loop.op.carried:  # whether it is active
+    if not isinstance(loop.op, Repeat) or loop.active or (rounds := loop.op.count.known(rewriter.sizes)) is None:
         return False
     cases = {0} if loop.op.cases is None else set(loop.op.cases)
     return rounds > 0 and len(cases) == len(loop.regions)

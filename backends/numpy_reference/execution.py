@@ -177,11 +177,10 @@ class Execution:
         """Run a repeat or a scan, and set its outputs in `values`, without the stacks that nothing reads."""
         node = step.node
         size = op.count if isinstance(op, Repeat) else op.axis.size
-        choosing = node.inputs[op.carried :]  # whether it is active
-        rounds = range(self.call.length(size)) if all(values[value][0] for value in choosing) else range(0)
+        rounds = range(self.call.length(size)) if all(values[value][0] for value in node.active) else range(0)
         backwards = isinstance(op, Scan) and op.reverse
         cases = op.cases if isinstance(op, Repeat) else None
-        carried = given = [values[value] for value in node.inputs[: op.carried]]
+        carried = given = [values[value] for value in node.starts]
         emitted: dict[Value, list[Entry]] = {v: [] for v in node.outputs[op.carried :] if v not in step.dead}
         outer_call, outer_loops = self.call, self.loops
         nested = any(isinstance(each.op, Repeat) for region in node.regions for each in region.walk())
@@ -201,7 +200,7 @@ class Execution:
         made = dict(zip(node.outputs, carried, strict=False))
         for value, entries in emitted.items():
             made[value] = self.stack(entries[::-1] if backwards else entries, value.type)
-        values.update(self.joined(made, given) if choosing else made)
+        values.update(self.joined(made, given) if node.active else made)
 
     def joined(self, made: dict[Value, Entry], given: list[Entry]) -> dict[Value, Entry]:
         """What a repeat that may be inactive gives: each float with a gradient, which reaches all that it is given."""

@@ -63,7 +63,7 @@ def write_loop(writer: Writer, node: Node) -> None:
 def _write_nothing(writer: Writer, node: Node) -> None:
     """No rounds: what is carried stays, and stacks are empty."""
     count = any_op(node).carried
-    starts = [writer.tensor(value) for value in node.inputs[:count]]
+    starts = [writer.tensor(value) for value in node.starts]
     writer.release(node.inputs, times=2)
     for value, start in zip(node.outputs, starts, strict=False):
         _assign(writer, [(value, start)])
@@ -78,7 +78,7 @@ def _empty(writer: Writer, node: Node, value: Value) -> Expr:
     shape = f"({sizes[0]},)" if len(sizes) == 1 else f"({', '.join(sizes)})"
     dtypes = {INT: "torch.int64", BOOL: "torch.bool"}
     dtype = dtypes.get(value.type.dtype) or writer.dtype(wide=value in writer.wide)
-    if _active(node) and value.type.is_float and value not in writer.wide:
+    if node.active and value.type.is_float and value not in writer.wide:
         dtype = function(writer.helper("narrowest"), dtype, writer.device()).text
     return function("torch.zeros", shape, f"dtype={dtype}", f"device={writer.device()}")
 
@@ -100,7 +100,7 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str], list[str]]
     """The variables that are carried, with their first values, the lists that take what is emitted, and the variables
     that keep the floats among the first values of a repeat that may be inactive."""
     count = any_op(node).carried
-    starts = [writer.tensor(value) for value in node.inputs[:count]]
+    starts = [writer.tensor(value) for value in node.starts]
     writer.release(node.inputs, times=2)
     for value in node.outputs:
         writer.left[value] += 1  # needed until the loop is over, whoever reads it then
@@ -110,26 +110,21 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str], list[str]]
         name = writer.name_for(value, None, own=True)
         lists.append(name)
         writer.add(f"{name} = []")
-    floats = [name for name, value in zip(names, node.inputs, strict=False) if value.type.is_float]
-    given = [writer.fresh(f"{name}_given") for name in floats if _active(node)]
+    floats = [name for name, value in zip(names, node.starts, strict=True) if value.type.is_float]
+    given = [writer.fresh(f"{name}_given") for name in floats if node.active]
     if given:
         writer.add(f"{', '.join(given)} = {', '.join(floats)}")
     return names, lists, given
 
 
-def _active(node: Node) -> tuple[Value, ...]:
-    """What says whether a repeat is active, if anything does."""
-    return node.inputs[any_op(node).carried :]
-
-
 @contextmanager
 def _if_active(writer: Writer, node: Node) -> Iterator[None]:
     """What is written inside happens only where the repeat is active."""
-    for value in _active(node):
+    for value in node.active:
         writer.add(f"if {writer.read(value)}:", node)
         writer.indent += 1
     yield
-    writer.indent -= len(_active(node))
+    writer.indent -= len(node.active)
 
 
 @contextmanager
@@ -155,9 +150,9 @@ def _finish(writer: Writer, node: Node, lists: Sequence[str], given: Sequence[st
         at = stacked_at(Type(value.type.dtype, value.type.axes[1:]))
         axes = ", ".join(axis.name for axis in value.type.axes)
         stacked = f"torch.stack({name}{f', dim={at}' if at else ''})"
-        if _active(node) or value.type.axes[at].size.known(writer.file.graph.sizes) is None:  # there may be none
+        if node.active or value.type.axes[at].size.known(writer.file.graph.sizes) is None:  # there may be none
             stacked += f" if {name} else {_empty(writer, node, value)}"
-        if _active(node) and value.type.is_float:
+        if node.active and value.type.is_float:
             stacked = _joined(writer, stacked, given)
         with _if_asked(writer, value):
             writer.add(f"{name} = {stacked}", node, f"[{axes}]")

@@ -91,7 +91,7 @@ class Variables:
             if isinstance(node.op, VIEWS) and not self.names(node.output):
                 self._names[node.output] = self.names(self.root(node.inputs[0]))
             for inner in node.regions:
-                for start, carried, end in zip(node.inputs, inner.parameters[1:], node.outputs, strict=False):
+                for start, carried, end in zip(node.starts, inner.parameters[1:], node.outputs, strict=False):
                     if not carried.names:
                         self._names[carried] = self.names(self.root(start))
                         self._names[end] = self.names(end) or self._names[carried]
@@ -100,7 +100,7 @@ class Variables:
                 self._suggest(inner)
         for node in reversed(region.nodes):
             if node.regions:
-                for value, parameter in zip(node.inputs, node.regions[0].parameters[1:], strict=False):
+                for value, parameter in zip(node.starts, node.regions[0].parameters[1:], strict=True):
                     self._call(value, parameter.names)
             elif isinstance(node.op, ops.InTraining):
                 for value in node.inputs:

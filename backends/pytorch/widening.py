@@ -83,7 +83,7 @@ class _Widening:
         for node in body.walk():
             if isinstance(node.op, (ops.Repeat, ops.Scan)):
                 for region in node.regions:
-                    self._ask(region.parameters[1:], node.inputs[: node.op.carried])
+                    self._ask(region.parameters[1:], node.starts)
                     self._ask(node.outputs, region.results)
             elif not self._is_whole(node) and node.output in self.precise:
                 narrow = self._narrow_operands(node)
@@ -130,9 +130,9 @@ class _Widening:
     def _node(self, node: Node) -> Node:
         if node.regions:
             first = node.regions[0].parameters[1:]
-            given = [self._given(v, taker in self.precise) for v, taker in zip(node.inputs, first, strict=False)]
+            given = [self._given(v, taker in self.precise) for v, taker in zip(node.starts, first, strict=True)]
             regions = tuple(self.region(inner, node.outputs) for inner in node.regions)
-            return replace(node, inputs=(*given, *node.inputs[len(given) :]), regions=regions)
+            return replace(node, inputs=(*given, *node.active), regions=regions)
         if self._is_whole(node):
             return node
         if node.output in self.precise:

@@ -253,6 +253,8 @@ class Demands:
         """Ask the bodies of a loop for what is needed of it, and for what they carry to make that."""
         op = node.op
         assert isinstance(op, Repeat | Scan)
+        if node.active:
+            raise NotCausal("it is active in some steps alone", node)
         wanted = {i for i, value in enumerate(node.outputs) if value in body.needs}
         for i in wanted:
             if any(asked for asked in body.needs[node.outputs[i]]):
@@ -314,7 +316,7 @@ def _moving_loop(node: Node, clock: Clock, found: set[Value], states_only: bool)
     while True:
         before = len(found)
         for inner in node.regions:
-            for start, value in zip(node.inputs, inner.parameters[1:], strict=False):
+            for start, value in zip(node.starts, inner.parameters[1:], strict=True):
                 if start in found:
                     found.add(value)
             if along:

@@ -73,7 +73,7 @@ class Places:
                 self.steps.add(region.parameters[0])
                 self.moved.add(region.parameters[0])
             for found in (self.moved, self.made_of_tokens):
-                carried = zip((*node.inputs,), region.parameters[1:], strict=False)
+                carried = zip(node.starts, region.parameters[1:], strict=True)
                 found.update(value for start, value in carried if start in found)
                 ends = zip(region.results[: op.carried], region.parameters[1:], strict=False)
                 found.update(value for end, value in ends if end in found)
