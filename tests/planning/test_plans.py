@@ -193,7 +193,12 @@ def searched(spec: str, nodes: int, batch: int, tokens: int) -> tuple[SearchResu
 
 @pytest.mark.parametrize(
     ("spec", "nodes", "batch", "tokens", "left_out"),
-    [("llama:3-8b", 8, 256, 4096, ""), ("mixtral", 8, 256, 4096, ""), ("gpt3:175b", 16, 512, 2048, "vocab")],
+    [
+        ("llama:3-8b", 8, 256, 4096, ""),
+        ("mixtral", 8, 256, 4096, ""),
+        ("mixtral", 512, 1024, 1024, ""),  # stages whose experts are divided
+        ("gpt3:175b", 16, 512, 2048, "vocab"),
+    ],
 )
 def test_what_the_search_proposes_is_a_layout(spec, nodes, batch, tokens, left_out):
     found, again = searched(spec, nodes, batch, tokens)
