@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from attndsl.diagnostics import AttnError, Diagnostic, error, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
@@ -14,12 +14,14 @@ from attndsl.layouts.core import NOT_DIVISIBLE, Layout, PlacementRule
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.in_place import in_place
 from attndsl.layouts.placements import WHOLE, Placement, indices
+from attndsl.layouts.sharing import equal_parts
 from attndsl.layouts.staged_loop import StagedLoop
 from attndsl.layouts.stages import Staged, in_stages, local_name, rows_in_stages, staged_loops
 from attndsl.layouts.walk import LayoutWalk
 from attndsl.layouts.wanted import WantedPlacements
 from attndsl.lazy import Array
 from attndsl.records import Frozen, replace
+from attndsl.sizes import Constraint
 from attndsl.types import Axis, Type
 
 
@@ -111,6 +113,7 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     graph = staged.graph
     stored = {(info.address, info.type): _stored(info, wanted) for info in graph.parameters}
     walk = LayoutWalk(graph, wanted, stored)
+    constraints = equal_parts(walk, stored)
     inputs = {info.name: walk.of_input(info.value) for info in graph.inputs}
     outputs = {info.name: walk.of_output(info.name) for info in graph.outputs}
     found = tuple(dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored, taken), *_undivided(wanted, stored))))
@@ -123,7 +126,7 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     }
     again = _made_again(walk)
     return LaidOut(
-        layout, whole, _local(graph, walk, stored, wanted), walk.placements, stored, inputs, outputs, rules,
+        layout, whole, _local(graph, walk, stored, constraints), walk.placements, stored, inputs, outputs, rules,
         Alternatives(graph, walk.chooser, stored, layout.parameters, again), tuple(_moves(walk, again)), found,
         tuple(staged.loops.values()),
     )  # fmt: skip
@@ -216,7 +219,7 @@ def _idle(
 
 
 def _local(
-    graph: Graph, walk: LayoutWalk, stored: Mapping[tuple[str, Type], Placement], wanted: WantedPlacements
+    graph: Graph, walk: LayoutWalk, stored: Mapping[tuple[str, Type], Placement], constraints: Sequence[Constraint]
 ) -> Graph:
     """The graph of one device, with its declarations."""
     inputs = tuple(replace(info, value=walk.inputs[info.name]) for info in graph.inputs)
@@ -227,7 +230,7 @@ def _local(
         inputs=inputs,
         outputs=outputs,
         parameters=parameters,
-        constraints=(*graph.constraints, *wanted.constraints),
+        constraints=(*graph.constraints, *constraints),
         states=tuple(_local_state(graph, walk, info) for info in graph.states),
         body=Region(walk.body.parameters, walk.body.nodes, walk.body.results),
     )

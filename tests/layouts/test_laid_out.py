@@ -210,6 +210,33 @@ def test_an_axis_is_divided_over_all_dimensions_on_which_it_lies() -> None:
     assert [problem.message for problem in failed] == ["`B` (12) is not divisible by 8"]
 
 
+def test_an_axis_can_be_left_whole_along_those_dimensions_that_do_not_divide_it() -> None:
+    with pytest.raises(AttnError) as refused:
+        laid_out("a=2, b=3; heads on a; heads on b")
+    (found,) = (each for each in refused.value.diagnostics if "`heads` (4)" in each.message)
+    assert "over the 6 devices along `a` and `b`" in found.message
+    assert found.helps[-1] == "or leave it whole along `b`"
+    assert found.primary is not None
+    assert [label.text for label in (found.primary, *found.secondary)] == ["`heads on a`", "`heads on b`"]
+    both = refusal("a=3, b=3; heads on a; heads on b")
+    assert "or leave it whole along `a` and `b`" in both
+
+
+def test_the_only_way_out_is_no_alternative() -> None:
+    text = "model M(width=4) {\n  input x: [B, width]\n  output y = linear(x, 1)\n}\n"
+    with pytest.raises(AttnError) as refused:
+        laid_out("a=2; out on a", text)
+    assert refused.value.diagnostics[0].helps == ("leave it whole along `a`",)
+
+
+def test_what_rules_do_not_divide_may_have_any_length() -> None:
+    text = "model M(width=4) {\n  input x: [B, T, width]\n  output y = 2 * x\n}\n"
+    found = laid_out("a=2, b=3; B on a; T on b; T on a", text)
+    assert ["`T on a` divides nothing" in warning.message for warning in found.warnings] == [True]
+    asked = {str(it.left): str(it.right) for it in found.graph.constraints if it.code == "E1004"}
+    assert asked == {"B": "2", "T": "3"}
+
+
 def test_rows_that_do_not_divide_are_told_when_they_are_given() -> None:
     import numpy as np
 

@@ -60,14 +60,17 @@ def held(
 # ---------------------------------------------------------------- every primitive
 
 
-def along_each_axis(sample: Sample) -> Iterator[tuple[str, int]]:
-    """The axes of a sample by name, and over how many devices each is divided."""
+def along_each_axis(sample: Sample) -> Iterator[tuple[str, Mesh]]:
+    """The axes of a sample by name, with meshes of one dimension, and of two where these can divide it."""
     found = {axis.name: axis for type in (*sample.types, sample.output) for axis in type.axes}
     for name, axis in found.items():
         length = axis.size.value(sample.sizes)
         count = next((n for n in (2, 3, 5) if length % n == 0), 0)
         if count and length:
-            yield name, count
+            yield name, Mesh((("d", count),))
+            rest = next((n for n in (2, 3, 5) if length // count % n == 0), 0)
+            if rest:
+                yield name, Mesh((("d", count), ("e", rest)))
 
 
 @pytest.mark.parametrize("name", [name for name, samples in SAMPLES.items() if samples])
@@ -76,9 +79,8 @@ def test_a_primitive_is_the_same_on_parts(name: str) -> None:
     for sample in SAMPLES[name][: 3 if OPS[name].pointwise else None]:
         graph = sample.graph()
         arrays = {f"x{i}": array for i, array in enumerate(sample.arrays("float64"))}
-        for axis, count in along_each_axis(sample):
-            rule = PlacementRule((AxisPattern(axis),), "d")
-            layout = Layout("l", Mesh((("d", count),)), (rule,))
+        for axis, mesh in along_each_axis(sample):
+            layout = Layout("l", mesh, tuple(PlacementRule((AxisPattern(axis),), on) for on in mesh.names))
             try:
                 laid_out = lay_out(graph, layout)
             except AttnError as refused:  # of several axes that make up one, another cannot be divided so
