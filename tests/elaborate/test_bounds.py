@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -16,7 +17,8 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate, open_text
 from attndsl.sizes import Size, SizeTooLong
 
-SECONDS = 1.0
+TIMES = 8
+"""So many times as long as `attndsl check gpt2` takes, which is a second where that takes an eighth of one."""
 BYTES = 256 << 20
 
 FIRST = "model M(width=8, heads=2, depth=3) {\n  input x: [B, T, width]\n"
@@ -96,24 +98,37 @@ BOMBS = {
 }  # fmt: skip
 
 
+def checked(spec: str, said: Path) -> tuple[int, float]:
+    """The exit code of a check with little memory, and its processor seconds."""
+    with said.open("wb") as file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "attndsl", "check", spec, "--allow", "W0101"],  # most names are there for bulk
+            stdout=file, stderr=file, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES)),
+        )  # fmt: skip
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    return child.returncode, usage.ru_utime + usage.ru_stime
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """The processor seconds of `attndsl check gpt2`."""
+    said = tmp_path_factory.mktemp("usual") / "said"
+    return statistics.median(checked("gpt2", said)[1] for _ in range(5))
+
+
 @pytest.mark.parametrize("name", BOMBS)
-def test_it_is_answered_in_a_second_and_little_memory(name: str, tmp_path: Path) -> None:
+def test_it_is_answered_soon_and_in_little_memory(name: str, usual: float, tmp_path: Path) -> None:
     text, code = BOMBS[name]
     assert len(text) < 64 << 10
     spec = tmp_path / "bomb.attn"
     spec.write_text(text, encoding="utf-8")
-    with (tmp_path / "said").open("wb") as said:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "attndsl", "check", str(spec), "--allow", "W0101"],  # most names are there for bulk
-            stdout=said, stderr=said, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES)),
-        )  # fmt: skip
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+    status, seconds = checked(str(spec), tmp_path / "said")
     message = (tmp_path / "said").read_text(encoding="utf-8")
-    assert child.returncode == (1 if code else 0), message
+    assert status == (1 if code else 0), message
     assert message.startswith(f"error[{code}]" if code else str(spec)), message
     assert message.count("error[") <= 1, message
-    assert usage.ru_utime + usage.ru_stime < SECONDS
+    assert seconds < TIMES * usual
 
 
 def test_sizes_have_bounds_of_their_own() -> None:
