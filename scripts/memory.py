@@ -11,6 +11,7 @@ needed to know how much it holds. Measured are the bytes of all tensors that are
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 import warnings
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ.setdefault("ATTNDSL_KERNELS", "onednn")  # others hold other copies: timings are not to decide
 
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.layouts import choose_layout
