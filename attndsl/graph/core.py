@@ -60,7 +60,7 @@ class Node(Frozen, eq=False):
     @property
     def active(self) -> tuple[Value, ...]:
         """Of a repeat or a scan: what says whether it is active, if anything does."""
-        return self.inputs[len(self.starts) :]
+        return self.inputs[len(self.starts) :] if self.regions else ()
 
     @property
     def at(self) -> Span | None:

@@ -48,7 +48,7 @@ class OnnxBody:
         self.values.update(zip(region.parameters, given, strict=True))
         for node in region.nodes:
             self.writer.node = node
-            if node.regions and node.active:
+            if node.active:
                 raise NotImplementedError("ONNX has no repeat that is active in some steps alone")
             if isinstance(node.op, Repeat) and self.lengths.number(node.op.count) is not None:
                 self._unrolled(node, node.op)

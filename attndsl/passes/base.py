@@ -52,8 +52,8 @@ class PassReport(Frozen):
 
 
 class Pass(Frozen):
-    """A rewriting of graphs, whose fields are the pass's options. `after` names the
-    passes that must have run before; the pipeline checks it."""
+    """A rewriting of graphs, whose fields are the pass's options. `after` names the passes that must have run before;
+    the pipeline checks it."""
 
     name: ClassVar[str] = ""
     after: ClassVar[tuple[str, ...]] = ()

@@ -101,7 +101,7 @@ def _start(writer: Writer, node: Node) -> tuple[list[str], list[str], list[str]]
     that keep the floats among the first values of a repeat that may be inactive."""
     count = any_op(node).carried
     starts = [writer.tensor(value) for value in node.starts]
-    writer.release(node.inputs, times=2)
+    writer.release(node.starts, times=2)
     for value in node.outputs:
         writer.left[value] += 1  # needed until the loop is over, whoever reads it then
     names = _assign(writer, list(zip(node.outputs[:count], starts, strict=True)), node.regions[0].parameters[1:])
@@ -123,6 +123,7 @@ def _if_active(writer: Writer, node: Node) -> Iterator[None]:
     for value in node.active:
         writer.add(f"if {writer.read(value)}:", node)
         writer.indent += 1
+    writer.release(node.active, times=2)
     yield
     writer.indent -= len(node.active)
 

@@ -269,7 +269,8 @@ class TorchTrainer:
             for number, whole in enumerate(parts):
                 if self.part.fits(whole) is not None:
                     told = self._alone().run(whole, tuple(names.values()))
-                    rows.append(torch.tensor([float(told[output]) for output in names.values()], dtype=torch.float64))
+                    losses = [float(told[output]) for output in names.values()]
+                    rows.append(torch.tensor(losses, dtype=torch.float64, device=self.program.device))
                     continue
                 states = carried.given(whole, goes_on=in_order and number > 0)
                 found = self._scalars(self.part.inputs(whole), tuple(names.values()), states, False, 0)

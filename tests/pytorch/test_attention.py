@@ -15,7 +15,7 @@ from attndsl.graph.builder import Builder
 from attndsl.masks import Mask, mask_facts
 from attndsl.running.inputs import example_inputs
 from attndsl.sizes import Size
-from tests.samples.devices import on_each_device
+from tests.samples.devices import ROUNDING, on_each_device
 from tests.samples.ops import axes, axis, typed
 
 pytestmark = pytest.mark.torch
@@ -153,7 +153,6 @@ def test_form(form: Form) -> None:
         np.testing.assert_allclose(mine.gradients(inputs, upstream)[2][name], gradient, rtol=1e-10, atol=1e-12)
 
 
-ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 KERNELS = [
     pytest.param(*on.values, name, id=f"{on.id}-{name}", marks=on.marks)
     for on in on_each_device(BACKEND)

@@ -9,7 +9,7 @@ from attndsl import ops
 from attndsl.backends.numpy_reference import NumpyProgram
 from attndsl.backends.pytorch.backend import BACKEND
 from attndsl.running.inputs import example_inputs
-from tests.samples.devices import on_each_device
+from tests.samples.devices import ROUNDING, on_each_device
 from tests.samples.graphs import GRAPHS, GraphBuilder
 from tests.samples.ops import SAMPLES, Sample
 
@@ -34,10 +34,6 @@ def test_every_operator_has_a_lowering_or_a_reason_for_none() -> None:
 def test_every_operator_but_loops_and_parameters_has_samples() -> None:
     across = {name for name, op in ops.OPS.items() if op.across_devices}
     assert ops.OPS.keys() - SAMPLES.keys() - across == {"repeat", "scan", "parameter"}
-
-
-ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-"""How far the nearest number may be, relative to what is rounded."""
 
 
 @pytest.mark.parametrize("device", on_each_device(BACKEND))

@@ -9,6 +9,9 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.running.backends import Backend
 
+ROUNDING = {"float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""How far the nearest number may be, relative to what is rounded."""
+
 
 def on_each_device(backend: Backend, *given: Any, id: str = "") -> list[Any]:
     """`(*given, device)` for each device of the backend that is here; on the CPU alone where it is not installed."""
