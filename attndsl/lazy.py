@@ -31,10 +31,11 @@ def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]
     @cache
     def places() -> dict[str, tuple[str, str]]:
         """By name the module that has it, and its name there."""
-        loader: Any = sys.modules[package].__spec__.loader  # type: ignore[union-attr]
-        if (text := loader.get_source(package)) is None:
+        spec: Any = sys.modules[package].__spec__
+        if not spec.origin.endswith(".py"):
             raise ImportError(f"the source text of {package} is not there, which says where its names are")
-        imports = _IMPORT.findall(_COMMENT.sub("", text))
+        text = spec.loader.get_data(spec.origin).decode("utf-8")  # `get_source` would import `tokenize`
+        imports = _IMPORT.findall(_COMMENT.sub("", text.partition("if TYPE_CHECKING:")[2]))
         return {new or name: (module, name) for module, names in imports for name, new in _NAME.findall(names)}
 
     def get(name: str) -> Any:

@@ -14,7 +14,6 @@ rest lies, and what stands outside the repeat, is found afterwards (`walk.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 from attndsl.addresses import loops_of
 from attndsl.diagnostics import AttnError
@@ -113,7 +112,7 @@ class Pipeline:
         places = self.rows.classes.members()[self.rows.root]
         rules = (rule for rule in layout.rules if rule.dimension != self.rule.dimension)
         on = {r.dimension for r in rules if any(each.matches(axis) for each in r.axes for _, axis in places)}
-        parts = self.count * prod(map(layout.mesh.size, on))
+        parts = self.count * layout.mesh.count(on)
         way = f"make it a multiple of {parts}, so that each device has a row of each microbatch"
         return [Constraint("divides", self.rows.size, of, span, NOT_DIVISIBLE, notes=notes, helps=(way,))]
 

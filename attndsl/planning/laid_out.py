@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attndsl.diagnostics import error
+from attndsl.graph import Value
 from attndsl.layouts import Layout
 from attndsl.layouts.classes import Place
 from attndsl.ops import Repeat
@@ -136,10 +137,11 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
 
 def names(work: Workload, kind: str, degree: int) -> list[str]:
     """How rules call the dimensions inside of layers, or those of experts, that a degree divides: by the shortest words
-    that mean no others. It has to divide whatever such a word means."""
+    that mean no others. It has to divide whatever such a word means, but where rows of a batch are divided first, as
+    they are on the devices of experts."""
     dimensions = work.axes
     chosen = dimensions.inner if kind == INNER else dimensions.experts
-    apart = chosen | (dimensions.worked_along - dimensions.stream)  # these are not divided whatever is said
+    apart = chosen | (dimensions.worked_along - dimensions.stream)
     called: dict[Place, set[str]] = {}
     meanings: dict[str, set[Place]] = {}
     whole: set[Place] = set()
@@ -147,7 +149,8 @@ def names(work: Workload, kind: str, degree: int) -> list[str]:
         called[root] = {text for _, axis in places for text in (axis.name, str(axis.size))}
         for text in called[root]:
             meanings.setdefault(text, set()).add(root)
-        if any((axis.size.known(work.graph.sizes) or 0) % degree for _, axis in places):
+        asked = [axis for key, axis in places if kind == INNER or not _has_rows(dimensions, key)]
+        if any((axis.size.known(work.graph.sizes) or 0) % degree for axis in asked):
             whole.add(root)
     found = (
         {text for text in texts if "=" not in text and meanings[text] <= apart - whole}
@@ -155,3 +158,10 @@ def names(work: Workload, kind: str, degree: int) -> list[str]:
         if root in chosen
     )
     return list(dict.fromkeys(min(texts, key=lambda text: (len(text), text)) for texts in found if texts))
+
+
+def _has_rows(dimensions: Dimensions, key: Value | str) -> bool:
+    """Whether something counts the rows of a batch; a parameter, which an address names, does not."""
+    if isinstance(key, str):
+        return False
+    return any(dimensions.find(key, axis) == dimensions.batch for axis in key.type.axes)

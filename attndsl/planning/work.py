@@ -129,7 +129,9 @@ class Workload(Frozen, eq=False):
 def batch_axis(work: Workload) -> str:
     """The size that counts the rows of a batch."""
     free = set(work.graph.free_sizes)
-    return next((str(axis.size) for _, axis in batch_axes(work.graph) if str(axis.size) in free), "B")
+    sizes = [axis.size for _, axis in batch_axes(work.graph)]
+    symbols = (name for size in sizes for name in sorted(size.symbols & free))
+    return next((str(size) for size in sizes if str(size) in free), next(symbols, "B"))
 
 
 def _has(extent: Extent, kind: str) -> bool:

@@ -33,18 +33,19 @@ DOUBT = 0.5  # seconds in which others hear what one said before it ended, and w
 @dataclass(frozen=True, slots=True)
 class Person:
     """Where a process is: its `number` on a `machine` that calls itself `host`, where the process `parent` has started
-    it. Two machines may have one name, and containers on one machine, each of which has its own numbers, several."""
+    it. Two machines may have one name, and containers on one machine several; `space` is where its number means it."""
 
     rank: int
     machine: str
     host: str
     number: int
     parent: int
+    space: str = ""
 
     @property
-    def launcher(self) -> tuple[str, str, int]:
+    def launcher(self) -> tuple[str, str, int, str]:
         """What started it."""
-        return self.machine, self.host, self.parent
+        return self.machine, self.host, self.parent, self.space
 
     @staticmethod
     def here(rank: int) -> Person:
@@ -53,7 +54,11 @@ class Person:
             machine = _KERNEL.read_text().strip()
         except OSError:  # another system than Linux
             machine = host
-        return Person(rank, machine, host, os.getpid(), os.getppid())
+        try:
+            space = os.readlink("/proc/self/ns/pid")
+        except OSError:
+            space = ""
+        return Person(rank, machine, host, os.getpid(), os.getppid(), space)
 
 
 @dataclass(frozen=True, slots=True)

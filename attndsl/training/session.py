@@ -40,7 +40,7 @@ from attndsl.training.place import machine_differences, machine_facts, require_r
 from attndsl.values import storable
 
 FEW = 16
-"""So many processes can be started even on a machine that has fewer cores."""
+"""So many processes can be started even where fewer processors may be used."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

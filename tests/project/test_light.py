@@ -19,7 +19,7 @@ HEAVY = ("torch", "numpy", "networkx", "rich", "safetensors", "graphviz", "lark"
 # attndsl.records and attndsl.shipped stand in for the first three.
 COSTLY = (
     *("dataclasses", "inspect", "importlib.resources", "ast", "difflib", "hashlib", "shutil", "tempfile", "random"),
-    *("zipfile", "asyncio", "subprocess", "logging", "datetime", "multiprocessing", "importlib.metadata"),
+    *("zipfile", "asyncio", "subprocess", "logging", "datetime", "multiprocessing", "importlib.metadata", "tokenize"),
 )
 MOST_OF_OURS = 132
 """Modules of attndsl that checking a spec with weights and a recipe may load; each costs about half a millisecond."""

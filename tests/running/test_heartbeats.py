@@ -179,6 +179,7 @@ def test_only_one_that_is_still_there_is_killed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "kill", lambda number, _: killed.append(number))
     persons = [Person(rank, "here", "host", NOBODY + rank, 1) for rank in range(2)]
     away = [replace(persons[1], machine="there"), replace(persons[1], host="container"), replace(persons[1], parent=2)]
+    away.append(replace(persons[1], space="pid:[2]"))
     for who in away:
         Heartbeats([persons[0], who], 0, {}, lambda: 0, lambda loss: None, lambda loss: None)._end(Loss(who))
     assert not killed
