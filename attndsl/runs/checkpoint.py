@@ -16,7 +16,6 @@ from attndsl.runs.record import CHECKPOINTS, WEIGHTS
 from attndsl.storage.deferred import Deferred
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.safetensors import TensorFile, in_files, write_tensors
-from attndsl.storage.whole import remove_partial
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d+)\.safetensors")
@@ -81,7 +80,6 @@ def load_checkpoint(path: Path, step: int) -> Checkpoint:
 
 def newest_checkpoint(run: Path, after: int = -1) -> tuple[Checkpoint | None, list[AttnError]]:
     """The newest that can be read, of those behind step `after`, and what is wrong with the newer ones that cannot."""
-    remove_partial(run / CHECKPOINTS)
     problems: list[AttnError] = []
     for step, path in reversed(list_checkpoints(run)):
         if step <= after:

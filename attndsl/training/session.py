@@ -28,7 +28,7 @@ from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import hand_over, newest_checkpoint, save_checkpoint
 from attndsl.runs.codebook import accompany, keep_companion
 from attndsl.runs.log import Line, cut_log
-from attndsl.runs.record import SPEC, copy_spec, is_run, open_record, write_record
+from attndsl.runs.record import CHECKPOINTS, SPEC, copy_spec, is_run, open_record, write_record
 from attndsl.storage.refusals import file_errors
 from attndsl.storage.whole import new_folder, remove_partial
 from attndsl.training.body import TrainedBody, open_body
@@ -158,8 +158,9 @@ def go_on(
     facts = dict(record.facts)
     facts["log"] = list(logs or facts.get("log", ()))
     require_logs(facts["log"])
-    if processes.is_first:
+    if processes.is_first:  # which has the run to itself
         remove_partial(run)
+        remove_partial(run / CHECKPOINTS)
     before = Recipe.from_json(facts["recipe"])
     opened = open_spec(record.spec)
     graph = elaborate(opened, record.settings)
