@@ -95,6 +95,11 @@ class ParallelPlan(Frozen):
         return self.stages > 1 and self.schedule == "gpipe"
 
     @property
+    def laid_out(self) -> bool:
+        """Whether a layout trains like that. Other engines may pad a vocabulary, and have stages of unequal layers."""
+        return (self.stages == 1 or self.alike) and (self.experts == 1 or self.dispatch == "allgather")
+
+    @property
     def steps(self) -> int:
         """How many steps a batch takes forwards: also those in which a stage that is like the others has no micro-batch
         yet, or no more, and waits."""
@@ -190,7 +195,7 @@ def problem(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: di
     for kind, degree, name in ((INNER, plan.tensor, "tensor"), (EXPERTS, plan.experts, "experts")):
         for size in work.dimensions[kind]:
             length = size.value(sizes)
-            if length % degree and length < 64 * degree:  # what is longer is padded, as vocabularies are
+            if length % degree and length < 64 * degree:  # what is longer may be padded, or is left whole
                 return f"{name} {degree} does not divide {size} = {length}"
     if plan.context > 1 and not work.dimensions["tokens"]:
         return "context parallelism needs an axis of tokens"

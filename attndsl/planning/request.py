@@ -40,8 +40,8 @@ def plan_on_paper(
 ) -> StepPrediction | SearchResult:
     """The prediction for a layout, or with `searching` the fastest plan that fits.
 
-    Raises E0951 and E0952 (the machine), E0953 (the plan), E0954 (nothing fits), and what `choose_layout` and
-    `choose_sizes` raise.
+    Raises E0951 and E0952 (the machine), E0953 (the plan), E0954 (nothing fits), and what `choose_layout`,
+    `choose_sizes` and, of a plan that a layout trains, `lay_out` raise.
     """
     on = machine(machine_name)
     plan = read_choices(choices, on)
@@ -61,6 +61,8 @@ def plan_on_paper(
             help="give the mesh other sizes, or another number of `--nodes`",
         )  # fmt: skip
     batch = batch_axis(work)
+    if plan.laid_out:
+        lay_out(graph, found)
     parts = microbatches(found)
     rows = sizes.get(batch, plan.data * max(plan.micro_batch, 1) * (parts or 1))
     given = _sizes(graph, {**sizes, batch: rows})

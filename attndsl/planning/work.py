@@ -7,6 +7,7 @@ Extents stay symbolic (`Extent`): a plan gives the sizes of a micro-batch, and h
 
 from __future__ import annotations
 
+from attndsl.diagnostics import error
 from attndsl.graph import Graph
 from attndsl.layouts.core import batch_axes
 from attndsl.planning.axes import Dimensions
@@ -127,11 +128,17 @@ class Workload(Frozen, eq=False):
 
 
 def batch_axis(work: Workload) -> str:
-    """The size that counts the rows of a batch."""
+    """The size that counts the rows of a batch. Raises E0953 for a model that fixes them."""
     free = set(work.graph.free_sizes)
     sizes = [axis.size for _, axis in batch_axes(work.graph)]
-    symbols = (name for size in sizes for name in sorted(size.symbols & free))
-    return next((str(size) for size in sizes if str(size) in free), next(symbols, "B"))
+    symbols = [name for size in sizes for name in sorted(size.symbols & free)]
+    found = next((name for name in symbols if name in map(str, sizes)), next(iter(symbols), None))
+    if found is None:
+        raise error(
+            "E0953", "a plan says how many rows a batch has, and no input of the model leaves that open",
+            work.graph.span, help="give the first axis of its inputs a name: `input x: [B, …]`",
+        )  # fmt: skip
+    return found
 
 
 def _has(extent: Extent, kind: str) -> bool:

@@ -260,7 +260,7 @@ def test_layers_in_stages_are_a_layout():
             "64 rows cannot be divided over data 2 and 5",
         ),
     ):
-        with pytest.raises(AttnError, match="E0953") as refused:
+        with pytest.raises(AttnError, match=r"E0953|E1005") as refused:
             plan_on_paper(opened, graph, layout=text, **asked)
         assert said in str(refused.value)
 
@@ -311,7 +311,7 @@ def test_a_model_that_no_machine_holds_is_planned_as_quickly_as_a_small_one():
 
 
 def test_the_command(attndsl, tmp_path):
-    layout = "data=2, model=4; B on data; heads, 4*width, vocab on model; T on model"
+    layout = "data=2, model=4; B on data; heads, 4*width on model; T on model"
     argv = ["inspect", "gpt2", "--machine", "h100x8", "--layout", layout, "--size", "B=64"]
     done = attndsl(*argv, "--json", "--tokens", "10G", "--plan", "micro_batch=4, recompute=full")
     assert (done.code, done.err) == (0, "")
@@ -396,6 +396,29 @@ def test_words_that_do_not_divide_are_left_whole():
     for way in ("or make it a multiple of 8: `--set vocab=50304`", "or leave it whole along `model`"):
         assert way in str(refused.value)
     assert "vocab" not in layout_text(Plan(tensor=8), work_of(graph))
+
+
+def test_a_given_layout_is_planned_if_it_can_be_trained():
+    """Other engines pad words, and give some stages fewer layers."""
+    opened = open_spec("gpt2")
+    graph = elaborate(opened, {})
+    asked = {"machine_name": "h100x8", "nodes": None, "sizes": {"B": 40}}
+    words, five = "model=8; vocab on model", "stages=5, model=2; h on stages; vocab on model"
+    with pytest.raises(AttnError, match=r"(?s)E1004.*multiple of 8: `--set vocab=50304`"):
+        plan_on_paper(opened, graph, layout=words, choices="", **asked)
+    with pytest.raises(AttnError, match="E1005"):
+        plan_on_paper(opened, graph, layout=five, choices="", **asked)
+    found = plan_on_paper(opened, graph, layout=five, choices="schedule=1f1b", **asked)
+    assert isinstance(found, StepPrediction)
+    assert found.plan.stages == 5
+
+
+def test_rows_that_a_model_fixes_are_not_planned():
+    text = open_text("model M {\n  input x: [4, T, 8]\n  output y = linear(x, 8)\n}\n")
+    asked = {"machine_name": "h100x8", "nodes": None, "choices": "", "sizes": {"T": 8}}
+    for searching in (False, True):
+        with pytest.raises(AttnError, match=r"(?s)E0953.*how many rows.*`input x: \[B, …\]`"):
+            plan_on_paper(text, elaborate(text, {}), layout=None, searching=searching, **asked)
 
 
 def test_what_divides_nothing_is_not_tried():
