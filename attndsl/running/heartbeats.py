@@ -17,16 +17,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any
 
 from attndsl.records import dataclass
+from attndsl.storage.whose import machine, number_space
 
 BEAT = 1.0  # seconds between two words of a process
 SILENT = 20.0  # seconds after which one that says nothing is lost: what keeps Python busy in one piece may take some
 STUCK = 600.0  # seconds in which all may wait for one another
 FAREWELL = 5.0  # seconds in which a process ends by itself after another has taken its leave
-_KERNEL = Path("/proc/sys/kernel/random/boot_id")  # no two that run have the same
 DOUBT = 0.5  # seconds in which others hear what one said before it ended, and whether it was ended with this one
 
 
@@ -49,16 +48,7 @@ class Person:
 
     @staticmethod
     def here(rank: int) -> Person:
-        host = socket.gethostname()
-        try:
-            machine = _KERNEL.read_text().strip()
-        except OSError:  # another system than Linux
-            machine = host
-        try:
-            space = os.readlink("/proc/self/ns/pid")
-        except OSError:
-            space = ""
-        return Person(rank, machine, host, os.getpid(), os.getppid(), space)
+        return Person(rank, machine(), socket.gethostname(), os.getpid(), os.getppid(), number_space())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,8 @@ def locked(run: Path) -> Iterator[None]:
             pass
         with file_errors("write", path):
             os.ftruncate(handle, 0)
-            os.write(handle, json.dumps({"process": os.getpid(), "since": time.strftime("%F %T")}).encode())
+            holder = {"process": os.getpid(), "host": platform.node(), "since": time.strftime("%F %T")}
+            os.write(handle, json.dumps(holder).encode())
         try:
             yield
         finally:
@@ -77,11 +79,13 @@ def _taken(run: Path, path: Path) -> AttnError:
     """E0739, with what the other process has written about itself."""
     try:
         holder = json.loads(path.read_bytes())
-        process, since = int(holder["process"]), str(holder["since"])
+        process, host, since = int(holder["process"]), str(holder["host"]), str(holder["since"])
     except (OSError, ValueError, TypeError, KeyError):  # it has not come to that yet
         who, stop = "another process", "stop the other process"
     else:
-        who, stop = f"the process {process}, since {since}", f"stop it: `kill {process}` (it saves a checkpoint first)"
+        elsewhere = f" on {host}" if host != platform.node() else ""
+        who = f"the process {process}{elsewhere}, since {since}"
+        stop = f"stop it{elsewhere}: `kill {process}` (it saves a checkpoint first)"
     return error(
         "E0739",
         f"the run `{run}` is already being trained, by {who}",

@@ -1,4 +1,4 @@
-"""Files as such: written whole or not at all (`whole`), what the system refuses (`refusals`), safetensors
+"""Files as such: written whole or not at all (`whole`, `whose`), what the system refuses (`refusals`), safetensors
 (`safetensors`), NumPy's archives (`arrays`).
 
 Given a path and arrays or text; gives a file that holds all of them or an `AttnError`, and the other way round.

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from attndsl.storage.refusals import file_errors
+from attndsl.storage.whose import is_running, numbering
 
 PARTIAL = ".partial"  # the end of a name that is still being written
-_ROOM = 255 - len(f"..{1 << 32}{PARTIAL}")
+_ROOM = 255 - len(f"..{0:08x}.{1 << 32}{PARTIAL}")
 
 
 @contextlib.contextmanager
@@ -29,7 +30,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with open(target, "wb") as stream:
             yield stream
         return
-    partial = target.with_name(f".{_stem(target)}.{os.getpid()}{PARTIAL}")
+    partial = target.with_name(f"{_begun(target)}{os.getpid()}{PARTIAL}")
     try:
         with open(partial, "wb") as stream:
             yield stream
@@ -58,44 +59,33 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """A new folder beside `target`, which is gone afterwards; so is what a killed process had begun
-    for the same `target`. Raises `OSError`."""
+    """A new folder beside `target`, which is gone afterwards; so is what a killed process of those that this one sees
+    had begun for the same `target`. Raises `OSError`."""
     import glob
     import shutil
 
-    for begun in target.parent.glob(f".{glob.escape(_stem(target))}.*{PARTIAL}"):
-        if not _is_running(begun.name.removesuffix(PARTIAL).rpartition(".")[2]):
+    name = _begun(target)
+    for begun in target.parent.glob(f"{glob.escape(name)}*{PARTIAL}"):
+        if not is_running(begun.name.removeprefix(name).removesuffix(PARTIAL)):
             shutil.rmtree(begun, ignore_errors=True)
-    partial = target.with_name(f".{_stem(target)}.{os.getpid()}{PARTIAL}")
+    partial = target.with_name(f"{name}{os.getpid()}{PARTIAL}")
+    partial.mkdir(parents=True)  # one that is there is another's
     try:
-        partial.mkdir(parents=True)
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _stem(target: Path) -> str:
-    """What the name of a partial one begins with: the target's, as far as there is room for a process and an ending in
-    the 255 bytes that a name may have. One that is shortened is told apart by a digest of the whole."""
-    name = os.fsencode(target.name)
-    if len(name) <= _ROOM:
-        return target.name
-    import hashlib
+def _begun(target: Path) -> str:
+    """What the name of a partial one begins with, before the number of a process that this one sees: the target's, as
+    far as there is room in the 255 bytes that a name may have. One that is shortened is told apart by a digest."""
+    name, shown = os.fsencode(target.name), target.name
+    if len(name) > _ROOM:
+        import hashlib
 
-    return os.fsdecode(name[: _ROOM - 20]).encode("utf-8", "ignore").decode() + hashlib.sha256(name).hexdigest()[:16]
-
-
-def _is_running(process: str) -> bool:
-    """Whether the process of that number may still be there."""
-    if os.name != "posix" or not process.isdecimal():
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True
+        shown = os.fsdecode(name[: _ROOM - 20]).encode("utf-8", "ignore").decode()
+        shown += hashlib.sha256(name).hexdigest()[:16]
+    return f".{shown}.{numbering()}."
 
 
 def write_bytes(path: Path, data: bytes) -> None:

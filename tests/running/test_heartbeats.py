@@ -16,6 +16,7 @@ import pytest
 from attndsl.records import replace
 from attndsl.running import heartbeats
 from attndsl.running.heartbeats import Heartbeats, Loss, MeetingPoint, Person, reach
+from attndsl.storage import whose
 
 NOBODY = 2**22 + 1
 """The number of a process that no machine has."""
@@ -166,10 +167,10 @@ def test_the_first_does_not_wait_for_one_that_has_given_up(monkeypatch: pytest.M
 def test_a_machine_is_known_by_its_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is something to know it by; else by its name."""
     (tmp_path / "boot_id").write_text("a number\n")
-    monkeypatch.setattr(heartbeats, "_KERNEL", tmp_path / "boot_id")
+    monkeypatch.setattr(whose, "_KERNEL", tmp_path / "boot_id")
     here = Person.here(3)
     assert (here.rank, here.machine, here.host, here.number) == (3, "a number", socket.gethostname(), os.getpid())
-    monkeypatch.setattr(heartbeats, "_KERNEL", tmp_path / "none")
+    monkeypatch.setattr(whose, "_KERNEL", tmp_path / "none")
     assert Person.here(3).machine == socket.gethostname()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from attndsl.diagnostics import AttnError
+from attndsl.storage import whose
 from attndsl.storage.whole import PARTIAL, new_folder, remove_partial, replacing, write_json, write_text
 
 
@@ -81,11 +82,40 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_what_a_killed_process_had_begun_is_dropped(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    for process in (gone.pid, os.getppid()):
-        (tmp_path / f".f.{process}{PARTIAL}").mkdir()
+    here, others = whose.numbering(), []
+    for process in (f"{here}.{os.getppid()}", f"{here}.x.{gone.pid}", f"0.{gone.pid}", f"0.{os.getpid()}"):
+        others.append(f".f.{process}{PARTIAL}")
+        (tmp_path / others[-1]).mkdir()
+    (tmp_path / f".f.{here}.{gone.pid}{PARTIAL}").mkdir()
     with new_folder(tmp_path / "f"):
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f".f.{os.getppid()}{PARTIAL}", "f"]
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "f"}
+
+
+def test_what_is_there_is_not_dropped_by_whoever_cannot_begin(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "f") as partial:
+        (partial / "x").touch()
+        with pytest.raises(FileExistsError), new_folder(tmp_path / "f"):
+            pass
+    assert (tmp_path / "f" / "x").is_file()
+
+
+def test_machines_and_containers_do_not_write_into_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their processes may have one number, in a folder that they share."""
+
+    def begun() -> str:
+        with replacing(tmp_path / "f"):
+            (partial,) = tmp_path.glob(f"*{PARTIAL}")
+            return partial.name
+
+    def moved(what: str) -> str:
+        whose.numbering.cache_clear()
+        monkeypatch.setattr(whose, what, lambda: "another")
+        return begun()
+
+    names = {begun(), moved("machine"), moved("number_space")}
+    whose.numbering.cache_clear()
+    assert len(names) == 3
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

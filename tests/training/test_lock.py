@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -62,6 +63,16 @@ def test_a_run_is_locked_from_its_first_step(trained: Train, tmp_path: Path, mon
     trained(steps=2)
     assert len(found) == 2
     assert all(f"the process {os.getpid()}, since" in told.message for told in found)
+
+
+def test_a_process_of_another_machine_is_to_be_stopped_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with locked(tmp_path):
+        here = platform.node()
+        monkeypatch.setattr(platform, "node", lambda: "another")
+        told = refused(lambda: locked(tmp_path).__enter__())
+    assert f"the process {os.getpid()} on {here}, since " in told.message
+    assert any(f"stop it on {here}: `kill {os.getpid()}`" in way for way in told.helps)
 
 
 def test_a_lock_is_let_go_of_after_an_error(trained: Train, tmp_path: Path) -> None:
