@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import AttnError, Source, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, Label, Source, Span, did_you_mean, error
 from attndsl.graph import Axis, Graph, Region
 from attndsl.layouts.core import NO_STAGES, AxisPattern, Layout, Mesh, PlacementRule, batch_axes
 from attndsl.ops import Repeat
@@ -98,7 +98,8 @@ def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int
             rules.append(axes.rule(line))
     _once(rules)
     for line in parameters[1:]:
-        raise error("E1003", "it is said twice where the parameters lie", line.span)
+        message, first = "it is said twice where the parameters lie", Label(parameters[0].span, "the first time")
+        raise error("E1003", message, line.span, other=first, help="leave one of them out")
     if parameters:
         over = parameters[0].dimension.text if parameters[0].dimension is not None else None
     else:
@@ -146,7 +147,9 @@ def _once(rules: list[PlacementRule]) -> None:
             first = seen.setdefault((pattern.text, rule.dimension), pattern)
             if first is not pattern:
                 message = f"`{pattern.text}` is placed twice on `{rule.dimension}`"
-                raise error("E1003", message, pattern.span, help="leave one of them out: the first that fits decides")
+                other = Label(first.span, "the first time") if first.span is not None else ()
+                way = "leave one of them out: the first that fits decides"
+                raise error("E1003", message, pattern.span, other=other, help=way)
 
 
 class _Axes(Evaluator):
@@ -183,6 +186,8 @@ class _Axes(Evaluator):
         text = " ".join(node.span.text.split())
         if any(text in (op.label, op.path) for op in self.loops):
             return AxisPattern(text, None, node.span)
+        if isinstance(node, tree.Attribute):  # as addresses are written
+            raise self._none(text, node.span)
         named = isinstance(node, tree.Name) and any(axis.name == node.text for axis in self.axes)
         try:
             value = self.evaluate(node)
@@ -206,7 +211,7 @@ class _Axes(Evaluator):
 
     def _none(self, text: str, span: Span) -> AttnError:
         names = sorted({axis.name for axis in self.axes if axis.name.isidentifier()})
-        loops = sorted({op.label for op in self.loops})
+        loops = sorted({name for op in self.loops for name in (op.label, op.path) if "*" not in name})
         helps = did_you_mean(text, [*names, *loops]) or (f"its axes: {', '.join(names)}", self._repeats())
         return error("E1002", f"`{self.graph.name}` has no axis `{text}`", span, help=helps)
 

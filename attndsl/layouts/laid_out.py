@@ -186,9 +186,11 @@ def _undivided(wanted: WantedPlacements, stored: Mapping[tuple[str, Type], Place
     for info in graph.parameters if count > 1 else ():
         placement = stored[info.address, info.type]
         share = info.copies * info.type.count(graph.sizes) / max(graph.parameter_count, 1)
-        if not placement.divided and share >= LARGE:
+        free = set(info.type.axes) - placement.divided.keys()
+        if name is not None and placement.on(name) is WHOLE and free and share >= LARGE:
+            shown, axes = f"`{info.address}` {placement.shown(info.type)}", "free axes" if placement.divided else "axes"
             yield warning(
-                "W1003", f"`{info.address}` {placement.shown(info.type)} stays whole: {count} divides none of its axes",
+                "W1003", f"{shown} stays whole along `{name}`: {count} divides none of its {axes}",
                 info.span, help=f"make one of them a multiple of {count}, or say `parameters whole`",
             )  # fmt: skip
 
@@ -199,8 +201,17 @@ def _idle(
     stored: Mapping[tuple[str, Type], Placement],
     taken: Collection[PlacementRule],
 ) -> Iterator[Diagnostic]:
-    """Rules by which nothing is divided, since rules before them take it all. Those that are `taken` divide repeats."""
-    for number, rule in enumerate(wanted.layout.rules):
+    """Dimensions that no rule names, and rules by which nothing is divided, since rules before them take it all. Those
+    that are `taken` divide repeats."""
+    layout = wanted.layout
+    named = {layout.parameters, *(rule.dimension for rule in layout.rules)}
+    for name, size in layout.mesh.dimensions:
+        if size > 1 and name not in named:
+            yield warning(
+                "W1002", f"nothing lies on `{name}`: its {size} devices compute the same", layout.span,
+                help=f"place axes there, as `… on {name}`, or take it out of the mesh",
+            )  # fmt: skip
+    for number, rule in enumerate(layout.rules):
         at = wanted.mesh.names.index(rule.dimension)
         if wanted.mesh.dimensions[at][1] == 1 or rule in taken:
             continue

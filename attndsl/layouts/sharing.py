@@ -38,7 +38,10 @@ def equal_parts(walk: LayoutWalk, stored: Mapping[tuple[str, Type], Placement]) 
             span = next((rule.span for rule in rules if rule.span), graph.span)
             if value is None and span is not None and size.symbols - graph.sizes.keys():
                 notes = tuple(f"the layout says `{rule}`" for rule in rules)
-                constraints.append(Constraint("divides", size, Size.of(count), span, NOT_DIVISIBLE, notes=notes))
+                way = _multiple(size, count)
+                constraints.append(
+                    Constraint("divides", size, Size.of(count), span, NOT_DIVISIBLE, notes=notes, helps=(way,))
+                )
     if mistakes:
         raise AttnError(*mistakes)
     return constraints
@@ -73,6 +76,12 @@ def _indivisible(
     labels = [Label(rule.span, f"`{rule}`") for rule in rules if rule.span]
     helps = (*ways[:1], *(f"or {way}" for way in ways[1:]))
     return Diagnostic(NOT_DIVISIBLE, message, next(iter(labels), None), tuple(labels[1:]), helps=helps)
+
+
+def _multiple(size: Size, count: int) -> str:
+    """What to do about a size, perhaps that of a microbatch, that is not divisible."""
+    parts = lcm(*(factor.denominator for factor in size.terms.values()))
+    return f"make `{size * parts}` a multiple of {count * parts}"
 
 
 def _left_whole(mesh: Mesh, on: tuple[str, ...], value: int) -> list[tuple[str, ...]]:

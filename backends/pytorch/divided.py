@@ -14,7 +14,7 @@ import torch
 from attndsl.backends.pytorch.arrays import to_array
 from attndsl.backends.pytorch.processes import TorchProcesses, wait_patiently
 from attndsl.backends.pytorch.timed import TIMED
-from attndsl.diagnostics import AttnError
+from attndsl.diagnostics import AttnError, warn
 from attndsl.graph import Graph, Type
 from attndsl.layouts.core import Layout
 from attndsl.layouts.laid_out import LaidOut, lay_out
@@ -94,6 +94,7 @@ class DividedTraining(WholeTraining):
         from torch.distributed.device_mesh import init_device_mesh
 
         self.laid_out: LaidOut = lay_out(graph, layout)
+        warn(*self.laid_out.warnings)
         super().__init__(self.laid_out.graph)
         self.processes, self.rank = processes, processes.rank
         sizes = tuple(size for _, size in layout.mesh.dimensions)

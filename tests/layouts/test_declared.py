@@ -103,6 +103,30 @@ def test_a_layout_that_says_nothing(text: str, code: str, said: str) -> None:
     assert said in raised.value.diagnostics[0].message
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [("data=2; parameters whole; parameters on data", "parameters whole"), ("data=2; B, B on data", "B")],
+)
+def test_what_is_said_twice_is_shown_twice(text: str, first: str) -> None:
+    with pytest.raises(AttnError) as raised:
+        given(text)
+    (problem,) = raised.value.diagnostics
+    assert [label.span.text for label in problem.secondary] == [first]
+    assert problem.helps[0].startswith("leave one of them out")
+
+
+@pytest.mark.parametrize("text", ["decoder.layr", "decoder.layer.mlp"])
+def test_an_address_that_is_no_repeats(text: str) -> None:
+    model = (
+        "model M(width=8) {\n input x: [B, width]\n scope decoder { repeat layer in 4 { x += 1 } }\n output y = x\n}"
+    )
+    spec = open_text(model)
+    with pytest.raises(AttnError) as raised:
+        choose_layout(f"stages=2; {text} on stages", spec, elaborate(spec, {}))
+    (problem,) = raised.value.diagnostics
+    assert (problem.code, *map(str, problem.helps)) == ("E1002", "did you mean `decoder.layer`?")
+
+
 def test_ranks_count_with_the_last_dimension_fastest() -> None:
     mesh = Mesh((("data", 2), ("model", 3)))
     assert mesh.devices == 6

@@ -258,8 +258,25 @@ def test_a_large_parameter_that_cannot_be_divided_is_a_warning() -> None:
     text = "model M(width=5) {\n  input x: [B, width]\n  output y = linear(x, 7) as up\n}\n"
     (weight, bias) = laid_out("data=2; B on data", text).warnings
     assert {weight.code, bias.code} == {"W1003"}
-    assert "`up.weight` [in=width, out=7] stays whole: 2 divides none of its axes" in weight.message
+    assert "`up.weight` [in=width, out=7] stays whole along `data`: 2 divides none of its axes" in weight.message
     assert not laid_out("data=2; B on data; parameters whole", text).warnings
+
+
+def test_parameters_that_lie_on_one_dimension_may_stay_whole_along_another() -> None:
+    (warning, *_) = laid_out("data=3, m=2; B on data; vocab on m").warnings
+    assert "`wte.table` [vocab/m, width] stays whole along `data`: 3 divides none of its free axes" in warning.message
+
+
+def test_parameters_of_layers_in_stages_are_not_whole() -> None:
+    text = "model M(width=7) {\n input x: [B, width]\n repeat h in 4 { x = linear(x, width) as up }\n output y = x\n}"
+    assert not laid_out("stages=4; h on stages; parameters on stages", text).warnings
+
+
+@pytest.mark.parametrize("layout", ["data=2", "data=2, other=2; B on data", "data=2, one=1; B on data"])
+def test_devices_that_compute_the_same_are_a_warning(layout: str) -> None:
+    found = [(it.code, it.message) for it in laid_out(layout).warnings]
+    idle = {"data=2": "data", "data=2, other=2; B on data": "other"}.get(layout)
+    assert found == ([("W1002", f"nothing lies on `{idle}`: its 2 devices compute the same")] if idle else [])
 
 
 def test_a_rule_that_divides_nothing_is_a_warning() -> None:

@@ -262,3 +262,11 @@ model M(width=4) {{
     assert [loop.path for loop in laid_out("stages=2; h on stages", text).loops] == paths
     (found,) = laid_out(f"stages=2; {paths[-1]} on stages", text).loops
     assert found.path == paths[-1]
+
+
+def test_rows_of_a_microbatch_that_do_not_divide_have_a_way_out() -> None:
+    found = laid_out("data=2, stages=2; h on stages in 4 microbatches; B on data")
+    (failed,) = (
+        it.failure({"B": 4}) for it in found.graph.constraints if it.code == "E1004" and not it.holds({"B": 4})
+    )
+    assert (failed.message, *failed.helps) == ("`B/4` (1) is not divisible by 2", "make `B` a multiple of 8")
