@@ -232,6 +232,15 @@ def test_a_layout_goes_with_the_number_of_processes(spec: str, text: str, tmp_pa
     require_near(run, tmp_path / "whole", NEAR["float64"])
 
 
+def test_what_lies_nowhere_is_told_by_one(spec: str, text: str, tmp_path: Path) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run", "--layout", "rows=2", steps=1)
+    ended = Together(2, tmp_path, given).end()
+    assert ended.codes == (0, 0), ended.messages
+    (message,) = ended.messages
+    assert message.startswith("warning[W1002]: nothing lies on `rows`: its 2 devices compute the same")
+    assert message.count("warning[") == 1
+
+
 def test_states_of_rows(text: str, tmp_path: Path) -> None:
     """They stay with the process whose rows they are, and are those of one process in a checkpoint; so are those that
     all rows share, which are made of the rows of all."""
