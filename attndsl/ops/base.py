@@ -167,6 +167,11 @@ class Op(Frozen):
         return (over,) if isinstance(over, Axis) else over
 
     @property
+    def summed(self) -> tuple[Axis, ...]:
+        """The axes of its second operand over which it sums products with the first; none where it is no product."""
+        return ()
+
+    @property
     def works_along(self) -> tuple[Axis, ...]:
         """The axes whose places are not alike to it: along any other one, a part of the result needs that part of the
         operands that have it. They are those that its attributes name, but where these only say an order."""

@@ -22,6 +22,10 @@ class Dot(Op):
     noun = "product"
     over: tuple[Axis, ...]
 
+    @property
+    def summed(self) -> tuple[Axis, ...]:
+        return self.over
+
     def infer(self, left: Type, right: Type) -> Type:
         dtype = rules.promoted(left, right, self.name)
         rules.has(left, self.over, 0, self.name)

@@ -36,6 +36,10 @@ class Sliding(Fused):
     def offsets(self) -> tuple[Axis, ...]:
         return tuple(window.offsets for window in self.windows)
 
+    @property
+    def summed(self) -> tuple[Axis, ...]:
+        return self.channels
+
     def kept(self, needed: tuple[bool, ...]) -> tuple[int, ...]:
         return the_others(needed)
 
@@ -47,6 +51,10 @@ class Convolution(Sliding):
     name = "convolution"
     windows: tuple[Windows, ...]
     channels: tuple[Axis, ...] = ()
+
+    @property
+    def summed(self) -> tuple[Axis, ...]:
+        return (*self.offsets, *self.channels)
 
     def expand(self, builder: Emitter[V], *values: V) -> V:
         x, kernel = values

@@ -47,6 +47,10 @@ class GroupedDot(Fused):
     partial: bool = False
 
     @property
+    def summed(self) -> tuple[Axis, ...]:
+        return self.over
+
+    @property
     def caption(self) -> str:
         return f"dot over {', '.join(axis.name for axis in self.over)} by {self.group.name}"
 
@@ -195,6 +199,10 @@ class LinearCrossEntropy(Fused):
     biased: bool = False
     weighted: bool = False
     masked: bool = False
+
+    @property
+    def summed(self) -> tuple[Axis, ...]:
+        return (self.contract,)
 
     def extra(self, *extra: V) -> tuple[V | None, V | None, V | None]:
         """`bias`, `share` and `counted` among the operands after the target, None where there is none."""

@@ -35,18 +35,27 @@ def _seconds(share: Share, product: Product, machine: MachineModel, way: str) ->
         summed *= plan.context
     if product.grouped:
         rows /= batch
+    elements = batch * (rows * summed + summed * columns + rows * columns)
+    if product.sliding:
+        elements = batch * summed * columns + sum(share.count(each, whole_tokens=True) for each in product.sliding)
     if way == "inputs":
         columns, summed = summed, columns
     elif way == "weights":
         rows, columns, summed = summed, columns, rows
     low = product.weight and plan.precision == "fp8"
-    moved = batch * (rows * summed + summed * columns + rows * columns) * plan.float_bytes
+    moved = elements * plan.float_bytes
     if product.weight and way == "weights":
         moved += batch * rows * columns * ((2 if plan.micro_batches > 1 else 1) * MASTER - plan.float_bytes)
     seconds = machine.product(batch, rows, columns, summed, "fp8" if low else plan.arithmetic, moved)
     if low:  # an operand is read in bfloat16 for its largest element, read once more, and written in float8
         seconds += machine.passing(batch * rows * summed * (2 * plan.float_bytes + 1))
     return seconds * share.count(product.times)
+
+
+def product_flops(share: Share, product: Product) -> float:
+    """The operations of a product forwards; rows that experts share are there once for all of them."""
+    batch = () if product.grouped else product.batch
+    return 2 * share.count(batch, product.rows, product.columns, product.summed, product.times, whole_tokens=True)
 
 
 def attention_seconds(share: Share, each: Attending, machine: MachineModel, times: float) -> float:

@@ -8,7 +8,18 @@ from attndsl.graph import Axis, Graph, Node, Region, Value
 from attndsl.graph.kept import KeptValues
 from attndsl.layouts import Layout
 from attndsl.layouts.classes import Place
-from attndsl.ops import Attention, Dot, GroupedDot, LinearCrossEntropy, LogSoftmax, Parameter, Repeat, Scan, Take
+from attndsl.ops import (
+    Attention,
+    Convolution,
+    GroupedDot,
+    LinearCrossEntropy,
+    LogSoftmax,
+    Parameter,
+    Repeat,
+    Scan,
+    Sliding,
+    Take,
+)
 from attndsl.passes.base import Pass
 from attndsl.passes.decide import Decide
 from attndsl.passes.fuse_attention import FuseAttention
@@ -188,10 +199,9 @@ class _Reader:
         self.back.note(segment, node, read)
         if node.regions or not node.output.type.is_float:
             return
-        segment.flops = segment.flops + self._flops(node)
         if node.op.view:
             self.base[node.output] = self._base(node.inputs[0])
-        elif isinstance(node.op, (Dot, GroupedDot, LinearCrossEntropy)):
+        elif node.op.summed:
             segment.products.append(self._product(node))
             segment.ahead += [self._extent(node.inputs[i]) for i in node.op.ahead if self.kept.trains(node.inputs[i])]
         elif isinstance(node.op, Attention):
@@ -203,18 +213,6 @@ class _Reader:
             if isinstance(node.op, Take) and node.inputs[0] in self.parameters:
                 segment.lookups.append(self._extent(node.output))
             segment.passings.append(self._passing(node))
-
-    def _flops(self, node: Node) -> Size:
-        """Those of its products."""
-        op, output = node.op, node.output.type
-        flops = Size.of(0)
-        if isinstance(op, Attention):
-            flops = (node.inputs[0].type.elements + output.elements) * op.over.size * 2
-        elif op.contracts:
-            flops = op.flops(output, *(v.type for v in node.inputs))
-        for size, _ in self.around:
-            flops = flops * size
-        return flops
 
     def _base(self, value: Value) -> Value:
         return self.base.get(value, value)
@@ -283,26 +281,27 @@ class _Reader:
         return self.numbers.setdefault(self._base(value), len(self.numbers))
 
     def _product(self, node: Node) -> Product:
-        left, right, *_ = node.inputs
-        assert isinstance(node.op, (Dot, GroupedDot, LinearCrossEntropy))
-        over = (node.op.contract,) if isinstance(node.op, LinearCrossEntropy) else node.op.over
+        (left, right, *_), over = node.inputs, node.op.summed
         weight = self._base(right) in self.parameters or self._base(left) in self.parameters
-        if self._base(left) in self.parameters and not isinstance(node.op, GroupedDot):
+        if self._base(left) in self.parameters and not isinstance(node.op, GroupedDot | Sliding):
             left, right = right, left
         both = [axis for axis in left.type.axes if axis in right.type.axes and axis not in over]
-        grouped = isinstance(node.op, GroupedDot)
+        group = [node.op.group] if isinstance(node.op, GroupedDot) else []
         own = [axis for axis in right.type.axes if axis not in over and axis not in both]
-        columns = [axis for axis in own if not (grouped and axis == node.op.group)]  # type: ignore[union-attr]
+        columns = [axis for axis in own if axis not in group]
+        windows = node.output if isinstance(node.op, Convolution) else left  # of an input, as they stand in the result
+        sliding = (left, node.output) if isinstance(node.op, Sliding) else ()
         return Product(
-            batch=self._of(right, [node.op.group]) if grouped else self._of(left, both),  # type: ignore[union-attr]
-            rows=self._of(left, [axis for axis in left.type.axes if axis not in over and axis not in both]),
+            batch=self._of(right, group) if group else self._of(left, both),
+            rows=self._of(windows, [axis for axis in windows.type.axes if axis not in right.type.axes]),
             columns=self._of(right, columns),
-            summed=self._of(left, over),
+            summed=self._of(right, over),
             weight=weight,
             source=self._source(left),
-            grouped=grouped,
+            grouped=bool(group),
             ends=all(self.dimensions.find(right, axis) in self.dimensions.stream for axis in columns),
             times=self.around,
+            sliding=tuple(map(self._extent, sliding)),
         )
 
     def _attention(self, node: Node) -> Attending:

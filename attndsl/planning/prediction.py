@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from attndsl.planning.computing import attended
+from attndsl.planning.computing import attended, product_flops
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.memory import DeviceMemory, memory_of
 from attndsl.planning.plan import MASTER, RECOMPUTE, ParallelPlan, require
@@ -109,6 +109,8 @@ def predict(
     share = share.by(plan)
     stages = stages_of(work, plan, costs)
     slowest = max(stages, key=lambda stage: stage.total)
+    lengths = known.lengths.setdefault(tuple(whole.items()), {})
+    flops, hidden = _operations(Share(work, ParallelPlan(), whole, lengths))
     parts = _pipeline(share, stages, slowest, machine)
     parts |= _between_steps(share, stages, slowest, machine)
     return StepPrediction(
@@ -118,17 +120,23 @@ def predict(
         parts=parts,
         memory=max((memory_of(share, stages, i) for i in range(len(stages))), key=lambda memory: memory.total),
         moved=tuple(_moved(share, slowest, machine)),
-        flops=sum(3 * int(segment.flops.exact(whole)) * segment.times for segment in work.segments),
-        hidden=_hidden(work, whole),
+        flops=flops,
+        hidden=hidden,
         tokens=float(plan.batch * (whole[axis] if axis else 1)),
         parameters=float(work.graph.parameter_count),
     )
 
 
-def _hidden(work: Workload, sizes: dict[str, int]) -> float:
-    share = Share(work, ParallelPlan(), sizes)
-    attentions = ((each, segment.times) for segment in work.segments for each in segment.attentions)
-    return sum(3 * times * attended(share, each)[1] for each, times in attentions)
+def _operations(share: Share) -> tuple[float, float]:
+    """Those of all products and attentions, forwards and twice as many backwards, and those of them that masks hide."""
+    flops = hidden = 0.0
+    for segment in share.work.segments:
+        flops += 3 * segment.times * sum(product_flops(share, each) for each in segment.products)
+        for each in segment.attentions:
+            whole, unseen = attended(share, each)
+            flops += 3 * segment.times * whole
+            hidden += 3 * segment.times * unseen
+    return flops, hidden
 
 
 def token_axis(work: Workload) -> str:

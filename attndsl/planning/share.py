@@ -108,7 +108,8 @@ def loss_bytes(share: Share, segment: Segment) -> float:
     as floats of the model, and where it is not one kernel, the gradient of what is picked from its logarithms
     (`nll_loss` makes it whole)."""
     plan = share.plan
-    made = max((share.count(p.rows, p.columns, whole_tokens=True) for p in segment.products), default=0.0)
+    made_by = (each for each in segment.products if not each.sliding)
+    made = max((share.count(p.rows, p.columns, whole_tokens=True) for p in made_by), default=0.0)
     if segment.ahead:
         return 2 * MASTER * min(made, CHUNK)
     kept = sum(_bytes(share, each) for each in segment.kept[plan.kernels] if each.loss)

@@ -40,6 +40,7 @@ class Product(Frozen):
     grouped: bool = False  # `batch` are experts, which share the rows
     ends: bool = False  # its columns are those of what stands between layers
     times: Extent = ()  # how often, one after the other
+    sliding: tuple[Extent, ...] = ()  # what a convolution reads and makes, where its windows overlap in one of them
 
     @property
     def column(self) -> bool:
@@ -111,7 +112,6 @@ class Segment:
     carried: list[Extent] = field(default_factory=list)
     ahead: list[Extent] = field(default_factory=list)  # gradients that its forward pass makes
     back: list[Backstep] = field(default_factory=list)  # operator by operator, in the order of the backward pass
-    flops: Size = field(default_factory=lambda: Size.of(0))  # of products, as `inspect` counts them
 
 
 class Workload(Frozen, eq=False):

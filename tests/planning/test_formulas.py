@@ -42,6 +42,7 @@ def test_parameters_and_operations_are_those_of_the_model(spec):
     found = predict(work, ParallelPlan(batch=8), H100, {name: size for name, size in sizes.items() if name != batch})
     # Passes take products of embeddings of positions out of loops, or into them.
     assert found.flops == pytest.approx(3 * inspect(graph, sizes).totals.contraction_flops, rel=1e-5)
+    assert found.seen_mfu <= 1
 
 
 def test_the_operations_of_a_step_are_those_of_the_paper(materialised):
