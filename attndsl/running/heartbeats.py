@@ -134,6 +134,7 @@ class Heartbeats:
         self._heard = dict.fromkeys(others, now)
         self._doing = dict.fromkeys([rank, *others.values()], (0, now))  # the wait that it is in, and since when
         self._last = float("inf")  # when this one must have left
+        self._farewell = threading.Event()
         self._closed, self._speaking = threading.Event(), threading.Lock()
         threading.Thread(target=self._watch, daemon=True, name="heartbeats").start()
 
@@ -141,6 +142,10 @@ class Heartbeats:
         """Take leave: this process goes, and has said why if there is something to say."""
         self._closed.set()
         self._say({"leaves": True})
+
+    def farewell(self, seconds: float) -> bool:
+        """Whether another takes its leave, who has said why, within so many seconds."""
+        return self._farewell.wait(seconds)
 
     def _say(self, what: dict[str, Any]) -> None:
         said = json.dumps(what).encode()
@@ -181,6 +186,7 @@ class Heartbeats:
             self._end(Loss(self.persons[rank] if rank is not None else None, ended))
         elif self._last == float("inf"):
             self._last = time.monotonic() + FAREWELL
+            self._farewell.set()
             self._say({"leaves": True})
 
     def _does(self, rank: int, waits: int) -> None:

@@ -68,11 +68,12 @@ class Processes:
         return True
 
     def has_lost(self, problem: Exception) -> bool:
-        """Whether it is no failure of this process, but that it cannot reach another."""
+        """Whether it is no failure of this process alone, but of what it sends to others or has from them."""
         return False
 
-    def leave(self) -> None:
-        """End without a word, but not before it was seen which process was the first to go."""
+    def leave(self, problem: Exception) -> None:
+        """End, but not before it was seen which process was the first to go. If none was, the first to ask says what
+        the `problem` is (E0771)."""
 
     # ------------------------------------------------------------ what is made of these
 

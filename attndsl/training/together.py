@@ -41,7 +41,7 @@ def together() -> Iterator[Processes]:
             raise SystemExit(FAILED) from None
         except Exception as problem:
             if processes.has_lost(problem):
-                processes.leave()
+                processes.leave(problem)
             elif processes.speaks():
                 raise
             raise SystemExit(FAILED) from None

@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,7 +25,7 @@ from attndsl.running.heartbeats import SILENT, STUCK, Heartbeats, Loss, MeetingP
 from attndsl.running.machine import processors
 from attndsl.running.processes import Launch, Processes, Result
 
-_LEAVE = 1.5  # seconds in which it is seen which process was the first to go
+_LEAVE = 5.0  # seconds in which it is seen which process was the first to go
 _JOIN = timedelta(minutes=10)  # in which all must have come
 _LONGEST = timedelta(days=365)  # that one waits for another, of which it is known that it is there
 _RUN = "attndsl"  # by this name torchrun's engine runs what `launch` starts
@@ -36,6 +37,8 @@ TOLD = 3
 
 class TorchProcesses(Processes):
     """The default group of `torch.distributed`: gloo for what lies on the CPU, NCCL for CUDA."""
+
+    beats: Heartbeats
 
     def __init__(self, launch: Launch) -> None:
         self.launch, self.rank, self.size = launch, launch.rank, launch.size
@@ -63,8 +66,9 @@ class TorchProcesses(Processes):
         return usage
 
     def device(self, wanted: str) -> str:
+        kind = wanted.partition(":")[0]  # a run that is resumed knows the number that its first process had
         number = self.local if self.launch.local is None else self.launch.local
-        return f"cuda:{number % torch.cuda.device_count()}" if wanted == "cuda" else wanted
+        return f"cuda:{number % torch.cuda.device_count()}" if kind == "cuda" else wanted
 
     # ------------------------------------------------------------ failing
 
@@ -84,13 +88,20 @@ class TorchProcesses(Processes):
             isinstance(problem, RuntimeError) and any(each in str(problem) for each in said)
         )
 
-    def leave(self) -> None:
+    def leave(self, problem: Exception) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)  # the heartbeats are to say who was lost
-        time.sleep(_LEAVE)
+        if not self.beats.farewell(_LEAVE) and self.speaks():
+            lines = [line for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__]
+            message = f"process {self.rank} of {self.size}, on {socket.gethostname()}, cannot go on with the others"
+            print(
+                error("E0771", message, note=tuple(dict.fromkeys((lines[0], lines[-1]))), help=_RESUME),
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+        self.beats.close()
         os._exit(1)  # which closes what leads to others, that may still wait for this one
 
-    def heartbeats(self) -> Heartbeats:
+    def meet(self) -> None:
         """From now on this process knows which others are on its machine, and ends within seconds where one is lost.
         Raises OSError where they cannot reach each other."""
         address, seconds = os.environ.get("MASTER_ADDR", "localhost"), _JOIN.total_seconds()
@@ -105,7 +116,7 @@ class TorchProcesses(Processes):
         persons = [person for person, _ in told]
         beside = [person.rank for person in persons if person.machine == persons[self.rank].machine]
         self.local, self.local_size = beside.index(self.rank), len(beside)
-        return Heartbeats(persons, self.rank, others, lambda: TIMED.waits, self._say, self._end)
+        self.beats = Heartbeats(persons, self.rank, others, lambda: TIMED.waits, self._say, self._end)
 
     def _say(self, loss: Loss) -> None:
         """Which of them is lost, unless the launcher does."""
@@ -136,7 +147,7 @@ def joined(launch: Launch) -> Iterator[TorchProcesses]:
         kind = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() and dist.is_nccl_available() else "gloo"
         dist.init_process_group(kind, rank=launch.rank, world_size=launch.size, timeout=_JOIN)
         processes = TorchProcesses(launch)
-        heartbeats = processes.heartbeats()
+        processes.meet()
     except (dist.DistError, OSError, RuntimeError, ValueError) as problem:
         speaks = launch.rank == 0  # all others have the same to say
         if processes is not None and not processes.has_lost(problem):
@@ -157,7 +168,7 @@ def joined(launch: Launch) -> Iterator[TorchProcesses]:
         wait_patiently()
         yield processes
     finally:
-        heartbeats.close()
+        processes.beats.close()
         if dist.is_initialized():
             with contextlib.suppress(Exception):
                 dist.destroy_process_group()

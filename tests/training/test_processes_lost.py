@@ -84,6 +84,23 @@ def test_a_process_that_is_lost(
     assert ended.codes[who] == -signal.SIGKILL
 
 
+def nothing_can_be_sent(rank: int) -> None:
+    """As NCCL says it to all at once."""
+    from torch.distributed import DistBackendError
+
+    def fails() -> None:
+        raise DistBackendError("NCCL error in: somewhere, invalid usage\n\nLast error:\nDuplicate GPU detected")
+
+    in_third_step(fails)
+
+
+def test_what_is_sent_fails_and_nobody_is_lost(spec: str, text: str, tmp_path: Path) -> None:
+    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    ended = Together(3, tmp_path, given, before=nothing_can_be_sent).end()
+    message = require_one_message(ended, "E0771", "cannot go on with the others", "Duplicate GPU detected")
+    assert "NCCL error in: somewhere, invalid usage" in message
+
+
 def hang_in(where: str, rank: int) -> None:
     """As in the queues of GPUs that wait for one another: what they are asked for, or compute, does not come."""
     import torch
@@ -218,7 +235,8 @@ def test_which_device_is_whose(monkeypatch: pytest.MonkeyPatch) -> None:
         assert launch is not None
         processes = TorchProcesses(launch)
         processes.local = 3
-        assert (processes.device("cuda"), processes.device("cpu")) == (f"cuda:{number}", "cpu")
+        for wanted, given in (("cuda", f"cuda:{number}"), ("cuda:0", f"cuda:{number}"), ("cpu", "cpu")):
+            assert processes.device(wanted) == given
 
 
 def place_here(processes: Any) -> tuple[int, int]:
