@@ -11,6 +11,7 @@ from typing import Any
 from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import Array
 from attndsl.records import Frozen
+from attndsl.running.processes import ALONE, Processes
 from attndsl.running.state import parameters_in
 from attndsl.runs.record import CHECKPOINTS, WEIGHTS
 from attndsl.storage.deferred import Deferred
@@ -39,29 +40,33 @@ def checkpoint_path(run: Path, step: int) -> Path:
     return run / CHECKPOINTS / f"step-{step:06d}.safetensors"
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Array], **facts: object) -> None:
-    """Write a safetensors file whole or not at all; `facts` go into its header. Raises E0705."""
+def save_tensors(path: Path, tensors: Mapping[str, Array], processes: Processes = ALONE, **facts: object) -> None:
+    """Write a safetensors file whole or not at all; `facts` go into its header. The first of the `processes` writes,
+    while all of them hand over the tensors of which each has a part. Raises E0705 (in the first)."""
+    if not processes.is_first:
+        for name in in_files(tensors):
+            tensors[name]
+        return
     with file_errors("write", path):
         write_tensors(path, tensors, {_FACTS: json.dumps(facts)})
 
 
-def save_checkpoint(run: Path, step: int, state: Mapping[str, Array], keep: int = KEEP) -> Path:
-    """Keep the state after `step` steps, then drop all but the `keep` newest. A kill at any moment leaves the newest
-    complete one readable. Raises E0705."""
+def save_checkpoint(
+    run: Path, step: int, state: Mapping[str, Array], keep: int = KEEP, processes: Processes = ALONE
+) -> Path:
+    """Keep the state after `step` steps (`save_tensors`), then drop all but the `keep` newest. A kill at any moment
+    leaves the newest complete one readable. Raises E0705."""
     path = checkpoint_path(run, step)
-    with file_errors("create", path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    save_tensors(path, state, format="attndsl checkpoint", step=step)
+    if processes.is_first:
+        with file_errors("create", path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    save_tensors(path, state, processes, format="attndsl checkpoint", step=step)
+    if not processes.is_first:
+        return path
     with file_errors("delete an old checkpoint in", path.parent):
         for _, old in list_checkpoints(run)[:-keep]:
             old.unlink(missing_ok=True)
     return path
-
-
-def hand_over(tensors: Mapping[str, Array]) -> None:
-    """What the other processes do while one writes tensors of which each has a part."""
-    for name in in_files(tensors):
-        tensors[name]
 
 
 def list_checkpoints(run: Path) -> list[tuple[int, Path]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,7 @@ from attndsl.elaborate.settings import Setting
 from attndsl.lazy import np
 from attndsl.objectives.metrics import Metric
 from attndsl.records import Frozen, dataclass, field
-from attndsl.runs.checkpoint import hand_over, save_checkpoint, save_tensors
+from attndsl.runs.checkpoint import save_checkpoint, save_tensors
 from attndsl.runs.curve import loss_curve
 from attndsl.runs.lock import locked
 from attndsl.runs.log import Line, LogForm, NoLog, RunLog
@@ -92,22 +92,23 @@ def train(
             listener = Silent()
             held.enter_context(listening(lambda found: None))
 
-        def ready() -> Session:
+        def ready() -> tuple[Session, Callable[[], None]]:
             if resume is not None:
                 if processes.is_first:
                     held.enter_context(locked(Path(resume)))
-                return go_on(Path(resume), given, data, backend, device, compile, listener, log, processes, layout)
+                taken = go_on(Path(resume), given, data, backend, device, compile, listener, log, processes, layout)
+                return taken, lambda: None
             assert spec is not None
             folder = Path(out) if out is not None else _folder_of(spec)
-            begun = begin(
+            return begin(
                 spec, data, folder, given, backend, device, bool(compile), listener, weights, log, processes, layout
             )
-            if processes.is_first:
-                held.enter_context(locked(folder))
-            return begun
 
-        session = processes.agree(ready)
+        session, write = processes.agree(ready)
         require_same(session)
+        write()
+        if resume is None and processes.is_first:
+            held.enter_context(locked(session.run))
         return run_session(session, listener)
 
 
@@ -203,10 +204,7 @@ def run_session(session: Session, console: Console) -> Outcome:
                         write_text(session.run / CURVE, _curve(session, progress))
                 if last or stop or (recipe.checkpoint and step % recipe.checkpoint == 0):
                     _require_finite(session, step)
-                    if writes:
-                        save_checkpoint(session.run, step, trainer.state())
-                    else:
-                        hand_over(trainer.state())
+                    save_checkpoint(session.run, step, trainer.state(), processes=processes)
                     speed.pause()
                 if stop and not last:
                     interrupted = True
@@ -225,15 +223,12 @@ def run_session(session: Session, console: Console) -> Outcome:
         if progress.held_out is not None:
             _require_sound(session, "the loss on held-out data", progress.held_out.loss, step)
     _require_finite(session, step)
-    weights, parameters = session.run / WEIGHTS, trainer.parameters()
-    if writes:
-        save_tensors(weights, parameters, format="attndsl weights", step=step, model=session.graph.name)
-    else:
-        hand_over(parameters)
+    weights, about = session.run / WEIGHTS, {"format": "attndsl weights", "step": step, "model": session.graph.name}
+    save_tensors(weights, trainer.parameters(), processes, **about)
     metrics = measure(session, progress.held_out)
     if writes:
-        facts = {name: value for name, value in open_record(session.run).facts.items() if name != "format"}
-        write_record(session.run, {**facts, "metrics": [metric.to_json() for metric in metrics]})
+        named = [metric.to_json() for metric in metrics]
+        write_record(session.run, {**open_record(session.run).facts, "metrics": named})
     return Outcome(
         session.run,
         step,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from attndsl.running import backends
 from attndsl.running.machine import processors
 from attndsl.running.processes import ALONE, Processes
 from attndsl.running.trainer import Trainer
-from attndsl.runs.checkpoint import hand_over, newest_checkpoint, save_checkpoint
+from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
 from attndsl.runs.codebook import accompany, keep_companion
 from attndsl.runs.log import Line, cut_log
 from attndsl.runs.record import CHECKPOINTS, SPEC, copy_spec, is_run, open_record, write_record
@@ -77,10 +78,10 @@ def begin(
     logs: Sequence[str] = (),
     processes: Processes = ALONE,
     layout: str | None = None,
-) -> Session:
-    """Make a new run folder at `out`; with `weights`, from a body that was trained before. Of several `processes` the
-    first writes it. Raises what checking the spec raises, and E07xx; nothing is written to `out` before spec, recipe
-    and data are known to be good."""
+) -> tuple[Session, Callable[[], None]]:
+    """A new run, with `weights` from a body that was trained before; and what makes its folder at `out`, which the
+    first of several `processes` writes, for each to call (E0705), once spec, recipe and data are known to be good in
+    all. Raises what checking the spec raises, and E07xx."""
     require_new(out)
     require_logs(logs)
     opened = spec if isinstance(spec, Spec) else open_spec(spec)
@@ -109,12 +110,8 @@ def begin(
         out, graph, recipe, objective, found, train, held_out, trainer, scored, logs=tuple(logs),
         processes=processes,
     )  # fmt: skip
-    if not processes.is_first:
-        if weights is not None:
-            hand_over(trainer.state())
-        return session
-    # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
-    with file_errors("create", out), new_folder(out) as staging:
+
+    def write_first(staging: Path) -> None:
         facts = {
             "spec": copy_spec(opened, staging / SPEC),
             "settings": dict(made.settings),
@@ -135,9 +132,19 @@ def begin(
             found.tokenizer.save(staging)
         keep_companion(objective, staging)
         write_record(staging, facts)
-        if weights is not None:  # what a run that is killed before its first checkpoint begins from again
-            save_checkpoint(staging, 0, trainer.state())
-    return session
+
+    def write() -> None:
+        # The folder appears complete or not at all: a run that was killed while it began leaves nothing in the way.
+        with ExitStack() as made:
+            staging = out
+            if processes.is_first:
+                made.enter_context(file_errors("create", out))
+                staging = made.enter_context(new_folder(out))
+                write_first(staging)
+            if weights is not None:  # what a run that is killed before its first checkpoint begins from again
+                save_checkpoint(staging, 0, trainer.state(), processes=processes)
+
+    return session, write
 
 
 def go_on(
@@ -172,19 +179,19 @@ def go_on(
         names = [f.name for f in fields(Recipe) if f.compare and getattr(before, f.name) != getattr(recipe, f.name)]
         console.warn(f"{', '.join(names)} changed since the run began: it continues with the new values")
     check_recipe(recipe, graph)
+    chosen = backends.find(backend or facts["backend"])
+    device = device or (facts["device"] if chosen.name == facts["backend"] else None)
+    place = processes.device(chosen.require(device=device))
+    require_room(graph, recipe, place, processes)  # there may be fewer machines by now
     found = processes.in_turn(lambda: recorded_data(run, facts, recipe, data, console))
     objective, train, held_out = prepared(recipe, graph, found, console, run)
     if objective.in_order:  # they say where in the text each row is
         _refuse_change(
             [name for name in ("batch", "accumulate", "length") if getattr(recipe, name) != getattr(before, name)]
         )
-    chosen = backends.find(backend or facts["backend"])
-    device = device or (facts["device"] if chosen.name == facts["backend"] else None)
     if compile is None:
         compile = facts["compile"] and chosen.compiles
     scored = with_cross_entropy(objective)
-    place = processes.device(chosen.require(device=device))
-    require_room(graph, recipe, place, processes)  # there may be fewer machines by now
     facts["layout"] = layout if layout is not None else _kept_layout(facts.get("layout"), opened, processes, console)
     placed = layout_of(facts["layout"], opened, graph, processes)
     trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, None, processes, placed)
@@ -198,7 +205,7 @@ def go_on(
     facts["recipe"] = recipe.to_json()
     facts["resumed"] = [*facts.get("resumed", []), {"step": step or 0, **machine}]
     if processes.is_first:
-        write_record(run, {name: value for name, value in facts.items() if name != "format"})
+        write_record(run, facts)
     console.say(
         f"`{run}` has no checkpoint yet: starting again" if step is None else f"resuming `{run}` after {step:,} steps"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from attndsl.runs.record import open_record, write_record
 from attndsl.training import session, train
 from attndsl.training.bounds import configure
 from attndsl.training.console import Silent
+from attndsl.training.data import CACHE
 from attndsl.training.place import require_room
 from tests.training.several import (
     LONGEST,
@@ -78,7 +80,7 @@ def test_as_many_are_started_as_a_layout_has_devices(
     assert main([*new, *laid_out, "--processes", "3"]) == 0  # who will say that it does not fit
     alone(spec, text, run, steps=1)
     facts = dict(open_record(run).facts)
-    write_record(run, {name: value for name, value in facts.items() if name != "format"} | {"layout": laid_out[1]})
+    write_record(run, facts | {"layout": laid_out[1]})
     assert main(["train", "--resume", str(run)]) == 0
     assert main(["train", "--resume", str(run), "--layout", "model=2; heads on model"]) == 0
     assert started == [4, 3, 4, 2]
@@ -103,8 +105,10 @@ def test_a_run_that_is_resumed_on_too_small_a_machine(
     alone(spec, text, run, steps=1)
     monkeypatch.setattr(initial, "BOOKKEEPING", 0)
     monkeypatch.setattr(initial, "machine_bytes", lambda: 8 * open_record(run).facts["parameters"])
+    shutil.rmtree(tmp_path / CACHE)
     with pytest.raises(AttnError, match="E0806"):
         train(resume=run, settings={"steps": 2}, console=Silent())
+    assert not (tmp_path / CACHE).exists()  # it is told before anything is made
 
 
 @pytest.mark.parametrize(("local_size", "fits"), [(1, True), (4, False), (8, False)])
@@ -150,6 +154,14 @@ def test_a_full_disk(spec: str, text: str, tmp_path: Path) -> None:
     require_one_message(ended, "E0705", "step-000004.safetensors")
     assert not [*(tmp_path / "run").rglob("*.partial")]
     assert not [*(tmp_path / "run").rglob("*.safetensors")]
+
+
+def test_a_full_disk_where_a_run_begins_from_weights(spec: str, text: str, tmp_path: Path) -> None:
+    alone(spec, text, tmp_path / "body", steps=1)
+    given = words(spec, "--data", text, "--weights", tmp_path / "body", "--out", tmp_path / "run")
+    ended = Together(2, tmp_path, given, before=no_larger_files).end()
+    require_one_message(ended, "E0705", "step-000000.safetensors")
+    assert not [*tmp_path.glob("run"), *tmp_path.glob(".run*")]
 
 
 def test_a_port_in_use(spec: str, text: str, tmp_path: Path) -> None:
