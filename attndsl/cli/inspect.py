@@ -50,7 +50,7 @@ def _add_planning(parser: Parser) -> None:
         "--plan",
         metavar="NAME=VALUE,…",
         default="",
-        help="what no layout says: virtual=N, micro_batch=N, recompute=none|selective|full, "
+        help="what no layout says: virtual=N, micro_batch=N (1 without), recompute=none|selective|full, "
         "parameters=divided|states|whole, kernels=eager|fused|compiled, precision=bf16|fp8|fp32, "
         "loss=plain|fused|chunked, schedule=gpipe|1f1b, dispatch=allgather|alltoall, "
         "attention=flash2|materialised|…, async_tensor=no|yes",

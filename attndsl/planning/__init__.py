@@ -9,7 +9,7 @@ from attndsl.lazy import lazily
 
 if TYPE_CHECKING:
     from attndsl.planning.finding_work import work_of
-    from attndsl.planning.machines import MachineModel, known_machines, machine
+    from attndsl.planning.machines import MachineModel, machine
     from attndsl.planning.plan import ParallelPlan
     from attndsl.planning.prediction import StepPrediction, predict
     from attndsl.planning.work import Workload
@@ -19,7 +19,6 @@ __all__ = [
     "ParallelPlan",
     "StepPrediction",
     "Workload",
-    "known_machines",
     "machine",
     "predict",
     "work_of",

@@ -42,8 +42,10 @@ class Dimensions:
         self.classes = AxisClasses(graph)
         inputs = [info.value for info in graph.inputs if info.value.type.axes]
         self.batch = next((self.find(*place) for place in batch_axes(graph)), None)
-        texts = {self.find(value, value.type.axes[1]) for value in inputs if value.type.rank == 2}
-        self.tokens = texts.pop() if len(texts) == 1 else None  # an encoder's and a decoder's are not divided together
+        words = [value for value in inputs if value.type.rank == 2 and not value.type.is_float]
+        self.texts = {self.find(value, value.type.axes[1]): value.type for value in words}
+        tokens = tuple(self.texts)
+        self.tokens = tokens[0] if len(tokens) == 1 else None  # an encoder's and a decoder's are not divided together
         outside = {self.batch, self.tokens}
         nodes = tuple(graph.body.walk())
         carried = (value for node in nodes if isinstance(node.op, Repeat | Scan) for value in node.inputs)

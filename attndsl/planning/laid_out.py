@@ -41,7 +41,7 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
         if not kinds & {BATCH, TOKENS, INNER}:
             raise error(
                 "E0953", f"nothing that a plan can divide lies on `{name}`", layout.span,
-                help=f"lay the batch there, too: `B on {name}`" if kinds else f"leave out `{name}`",
+                help=f"lay the batch there: `{batch_axis(work)} on {name}`, or leave out `{name}`",
             )  # fmt: skip
         degree = "data" if BATCH in kinds else "tensor" if INNER in kinds else "context"
         degrees[degree] *= size

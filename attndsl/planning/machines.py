@@ -7,6 +7,7 @@ need to come from memory; a collective is a ring, over links inside a node or ov
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ TABLE = SHIPPED / "planning" / "machines.toml"
 TILES = ((256, 128, 1.0), (128, 128, 0.92), (128, 64, 0.75), (64, 64, 0.55))
 """What part of a result one processor makes at a time, and how fast, compared with the largest (Osama et al., 2023,
 arXiv 2301.03598, show how few tiles leave processors idle)."""
+LARGEST = sys.float_info.max
 DEPTH = 256
 """How many summed elements a tile needs to start and to end, in which it multiplies nothing."""
 
@@ -182,13 +184,9 @@ def _machine(path: Path, name: str, entry: Any) -> MachineModel:
         if key in _TABLES and (not isinstance(value, dict) or any(part not in value for part in _TABLES[key])):
             raise wrong(f"needs {listed(_TABLES[key])} in `{key}`")
         for part, number in numbers.items():
-            positive = isinstance(number, (int, float)) and not isinstance(number, bool) and number > 0
-            if not (positive or (key, part) == ("reached", "beside")) or (key in _WHOLE and number % 1):
-                raise wrong(f"needs a positive number for `{part}`, not {number!r}")
+            least = "positive" if (key, part) != ("reached", "beside") else "non-negative"
+            known_size = isinstance(number, (int, float)) and not isinstance(number, bool) and 0 <= number <= LARGEST
+            if not known_size or (number == 0 and least == "positive") or (key in _WHOLE and number % 1):
+                raise wrong(f"needs a {least} number for `{part}`, not {number!r}")
     figures = {key: entry.get(key, "") for key in known} | {key: int(entry[key]) for key in _WHOLE}
     return MachineModel(name, **figures)
-
-
-def known_machines() -> tuple[str, ...]:
-    """The names of the table that comes with attndsl."""
-    return tuple(_read(TABLE))

@@ -163,7 +163,7 @@ class ParallelPlan(Frozen):
         return self.tensor * self.context * self.data
 
     def describe(self) -> str:
-        """`data 8 × tensor 4 × stages 4 (2 virtual)`."""
+        """`data 8 × tensor 4 × stages 4, 2 virtual stages`."""
         degrees = [("data", self.data), ("tensor", self.tensor), ("context", self.context), ("stages", self.stages)]
         said = " × ".join(f"{name} {degree}" for name, degree in degrees if degree > 1) or "one device"
         said += f", experts {self.experts}" if self.experts > 1 else ""

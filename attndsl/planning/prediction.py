@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from attndsl.diagnostics import error
 from attndsl.planning.computing import attended, product_flops
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.memory import DeviceMemory, memory_of
@@ -35,7 +36,8 @@ class StepTraffic(Frozen):
 class StepPrediction(Frozen):
     """A step by a plan. `parts` are the seconds of the busiest stage, and of what comes on top; they add up to
     `seconds`. `flops` are those of the model's products forwards and backwards, attention counted whole and nothing
-    counted twice (Chowdhery et al., 2022, appendix B); `hidden` are those of them that masks leave out."""
+    counted twice (Chowdhery et al., 2022, appendix B); `hidden` are those of them that masks leave out. `tokens` are
+    those of all texts that a model reads: whole numbers by rows and places, once where several have the same places."""
 
     plan: ParallelPlan
     machine: MachineModel
@@ -45,8 +47,7 @@ class StepPrediction(Frozen):
     moved: tuple[StepTraffic, ...]
     flops: float
     hidden: float
-    tokens: float
-    parameters: float
+    tokens: int
 
     @property
     def mfu(self) -> float:
@@ -67,6 +68,12 @@ class StepPrediction(Frozen):
         return self.memory.total <= self.machine.memory
 
     def days(self, tokens: float) -> float:
+        """Of a training on so many. Raises E0953 for a model that reads none."""
+        if not self.tokens:
+            raise error(
+                "E0953", "a training is as long as its tokens are many, and the model reads no text",
+                help="leave out `--tokens`; the plan says how many rows are read in a second",
+            )  # fmt: skip
         return tokens / self.tokens_per_second / 86400
 
 
@@ -122,8 +129,7 @@ def predict(
         moved=tuple(_moved(share, slowest, machine)),
         flops=flops,
         hidden=hidden,
-        tokens=float(plan.batch * (whole[axis] if axis else 1)),
-        parameters=float(work.graph.parameter_count),
+        tokens=sum(text.count(whole) for text in work.axes.texts.values()),
     )
 
 

@@ -30,8 +30,8 @@ class SearchResult(Frozen):
         """By how many seconds each part of a step is longer in the runner-up, the largest difference first."""
         if self.runner_up is None:
             return []
-        names = dict.fromkeys((*self.best.parts, *self.runner_up.parts))
-        differences = ((name, self.runner_up.parts.get(name, 0.0) - self.best.parts.get(name, 0.0)) for name in names)
+        parts = dict.fromkeys((*self.best.parts, *self.runner_up.parts))
+        differences = ((name, self.runner_up.parts.get(name, 0.0) - self.best.parts.get(name, 0.0)) for name in parts)
         return sorted(differences, key=lambda pair: -abs(pair[1]))
 
 
@@ -82,7 +82,7 @@ def search(
     if laid_out:
         (best, layout), *others = laid_out
         return SearchResult(best, others[0][0] if others else None, layout, count)
-    ways = "more nodes, or another batch: `--nodes`, `--size B=…`"
+    ways = f"more nodes, or another batch: `--nodes`, `--size {batch_axis(work)}=…`"
     if refused:
         raise error(
             "E0954", f"plans for {devices:,} devices of {machine.name} fit, but the model cannot be laid out by them",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from attndsl.inspection.table import memory as in_bytes
@@ -46,11 +47,12 @@ def render(found: StepPrediction | SearchResult, title: str, tokens: float | Non
 
 def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]:
     plan, on = p.plan, p.machine
-    nodes = plan.devices / on.devices
-    yield f"{title} on {plan.devices:,} devices of {on.name}" + (f" ({nodes:,.0f} nodes)" if nodes > 1 else "")
+    nodes = math.ceil(plan.devices / on.devices)
+    yield f"{title} on {plan.devices:,} devices of {on.name}" + (f" ({nodes:,} nodes)" if nodes > 1 else "")
     yield on.about
     yield ""
-    sizes = f"{plan.batch:,} rows, {p.tokens:,.0f} tokens; {plan.micro_batches:,} micro-batches of {plan.micro_batch}"
+    sizes = _number(plan.batch, "row") + (f", {_number(p.tokens, 'token')}" if p.tokens else "")
+    sizes += f"; {_number(plan.micro_batches, 'micro-batch')} of {plan.micro_batch:,}"
     held = "states" if plan.parameters == "divided" and not plan.layerwise else plan.parameters
     how = [
         f"recomputation {plan.recompute}", f"parameters {_PARAMETERS[held]}",
@@ -81,12 +83,13 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
              f"{each.times:,.0f} times") for each in p.moved
         ])  # fmt: skip
         yield ""
-    flops, one = p.flops / p.seconds / plan.devices, p.tokens_per_second / plan.devices
+    flops = p.flops / p.seconds / plan.devices
     seen = f" ({p.seen_mfu:.1%} without what masks hide)" if p.hidden else ""
-    yield f"{p.mfu:.1%} MFU{seen}, {quantity(flops)}FLOP/s on each device"
-    yield f"{one:,.0f} tokens/s on each device, {quantity(p.tokens_per_second)}tokens/s in all"
+    yield f"{p.mfu:.1%} MFU{seen}, {_quantity(flops, 'FLOP/s')} on each device"
+    what, rate = ("tokens", p.tokens_per_second) if p.tokens else ("rows", plan.batch / p.seconds)
+    yield f"{_quantity(rate / plan.devices, f'{what}/s')} on each device, {_quantity(rate, f'{what}/s')} in all"
     if tokens is not None:
-        yield f"{quantity(tokens)}tokens in {p.days(tokens):,.1f} days"
+        yield f"{_quantity(tokens, 'tokens')} in {p.days(tokens):,.1f} days"
     yield from _wrapped(CONVENTION)
 
 
@@ -102,6 +105,15 @@ def _table(heading: str, rows: list[tuple[str, str, str]]) -> Iterable[str]:
     for name, value, remark in rows:
         remark = remark if remark[:1].isalpha() else remark.rjust(third)
         yield f"  {name:<{first}}  {value:>{second}}  {remark}".rstrip()
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def _quantity(value: float, unit: str) -> str:
+    number = quantity(value) if value >= 1e5 else f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
+    return number + (unit if number[-1].isalpha() else f" {unit}")
 
 
 def _time(seconds: float) -> str:
@@ -167,7 +179,7 @@ def to_json(found: StepPrediction | SearchResult, tokens: float | None = None) -
         "flops": found.flops,
         "mfu": found.mfu,
         "seen_mfu": found.seen_mfu,
-        "tokens": found.tokens,
-        "tokens_per_second": found.tokens_per_second,
+        "rows_per_second": found.plan.batch / found.seconds,
+        **({"tokens": found.tokens, "tokens_per_second": found.tokens_per_second} if found.tokens else {}),
         **({} if tokens is None else {"days": found.days(tokens)}),
     }  # fmt: skip

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.planning import known_machines, machine
+from attndsl.planning import machine
 from attndsl.planning.machines import TABLE
 
 
@@ -18,9 +20,14 @@ def entry(name: str, **changed: object) -> str:
     return "\n".join([f"[{name}]", *(line for key, line in found.items() if changed.get(key, "") is not None)]) + "\n"
 
 
+def reached(beside: str) -> str:
+    return f"{{ products = 0.8, memory = 0.8, link = 0.6, network = 0.9, beside = {beside} }}"
+
+
 def test_all_machines_say_where_their_figures_are_from():
-    assert len(known_machines()) >= 4
-    for name in known_machines():
+    names = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    assert len(names) >= 4
+    for name in names:
         found = machine(name)
         assert found.about
         assert "https://" in found.source
@@ -41,6 +48,11 @@ def test_a_file_extends_the_table(tmp_path):
         (entry("ours", bandwidth=None), "the machine `ours` lacks `bandwidth`"),
         (entry("ours", bandwidth="-1.0"), "the machine `ours` needs a positive number for `bandwidth`, not -1.0"),
         (entry("ours", devices="2.5"), "the machine `ours` needs a positive number for `devices`, not 2.5"),
+        (entry("ours", memory="inf"), "the machine `ours` needs a positive number for `memory`, not inf"),
+        (entry("ours", network="nan"), "the machine `ours` needs a positive number for `network`, not nan"),
+        (entry("ours", devices="true"), "the machine `ours` needs a positive number for `devices`, not True"),
+        (entry("ours", reached=reached("-5")), "`ours` needs a non-negative number for `beside`, not -5"),
+        (entry("ours", reached=reached("'x'")), "`ours` needs a non-negative number for `beside`, not 'x'"),
         (entry("ours", bandwith="1.0"), "the machine `ours` has no `bandwith`"),
         (entry("ours", latency="{ inside = 1e-6 }"), "the machine `ours` needs inside and between in `latency`"),
         (entry("ours", flops="1e12"), "the machine `ours` needs bf16 in `flops`"),

@@ -345,6 +345,34 @@ def test_the_command(attndsl, tmp_path):
         assert said in done.err
 
 
+@pytest.mark.parametrize(
+    ("spec", "size", "said"),
+    [
+        ("t5:nano", "B=64,S=512,T=256", "64 rows, 49,152 tokens; "),  # what is read, and what is said
+        ("clip:nano", "B=8,N=4,T=16", "8 rows, 64 tokens; 1 micro-batch of 1\n"),
+        ("elmo", "B=8,T=4", "8 rows, 32 tokens; "),  # words, of some characters each
+    ],
+)
+def test_tokens_are_those_of_all_texts(attndsl, spec, size, said):
+    argv = ("inspect", spec, "--machine", "h100x8", "--size", size)
+    assert said in attndsl(*argv).out
+    assert json.loads(attndsl(*argv, "--json").out)["tokens"] == int(said.split(", ")[1].split()[0].replace(",", ""))
+
+
+def test_pictures_are_rows_and_a_node_that_is_not_full_is_one(attndsl):
+    argv = ("inspect", "vit:nano", "--machine", "h100x8", "--layout", "data=12; B on data", "--size", "B=12")
+    done = attndsl(*argv)
+    assert "12 devices of h100x8 (2 nodes)" in done.out
+    assert "step     12 rows; 1 micro-batch of 1\n" in done.out
+    assert "rows/s on each device" in done.out
+    assert "token" not in done.out
+    assert {"tokens", "tokens_per_second"}.isdisjoint(json.loads(attndsl(*argv, "--json").out))
+    refused = attndsl(*argv, "--tokens", "1G")
+    assert refused.code == 1
+    assert "E0953" in refused.err
+    assert "the model reads no text" in refused.err
+
+
 @pytest.mark.parametrize(("text", "value"), [("300G", 3e11), ("15T", 1.5e13), ("1e9", 1e9), ("2.5B", 2.5e9)])
 def test_numbers_of_tokens(text, value):
     assert read_tokens(text) == value
