@@ -66,21 +66,27 @@ def handed_on(x: Tensor, on: str, by: int = 1) -> Tensor:
     dist.all_to_all_single(found, given, of, to, group)
     return found.view(x.shape)
 ''',
-    "all_reduce": '''
-class AllReduce(torch.autograd.Function):
-    """The sum of what the devices have, on each of them; each summand gets the gradient as it is."""
+    "together": '''
+class Together(torch.autograd.Function):
+    """What devices make of x together, and of its gradient on the way back."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, on: str) -> Tensor:
-        return reduced_by_all(x, on)
+    def forward(ctx, x: Tensor, there, back) -> Tensor:
+        ctx.back = back
+        return there(x)
 
     @staticmethod
     def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return upstream, None
+        return ctx.back(upstream), None, None
 
 
+def together(x: Tensor, there, back) -> Tensor:
+    return Together.apply(x, there, back)
+''',
+    "all_reduce": '''
 def all_reduce(x: Tensor, on: str) -> Tensor:
-    return AllReduce.apply(x, on)
+    """The sum of what the devices have, on each of them; each summand gets the gradient as it is."""
+    return together(x, lambda x: reduced_by_all(x, on), lambda upstream: upstream)
 ''',
     "vary": '''
 class Vary(torch.autograd.Function):
@@ -168,55 +174,19 @@ def all_gather(x: Tensor, on: str, dim: int, varying: bool = False) -> Tensor:
     return whole
 ''',
     "reduce_scatter": '''
-class ReduceScatter(torch.autograd.Function):
-    """The sum of what the devices have, of which each keeps its part along `dim`."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, on: str, dim: int) -> Tensor:
-        ctx.place = on, dim
-        return summed_part(x, on, dim)
-
-    @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return gathered_from_all(upstream, *ctx.place), None, None
-
-
 def reduce_scatter(x: Tensor, on: str, dim: int) -> Tensor:
-    return ReduceScatter.apply(x, on, dim)
+    """The sum of what the devices have, of which each keeps its part along `dim`."""
+    return together(x, lambda x: summed_part(x, on, dim), lambda upstream: gathered_from_all(upstream, on, dim))
 ''',
     "shard": '''
-class Shard(torch.autograd.Function):
-    """This device's part along `dim` of what all have."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, on: str, dim: int) -> Tensor:
-        ctx.place = on, dim
-        return own_part(x, on, dim)
-
-    @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return gathered_from_all(upstream, *ctx.place), None, None
-
-
 def shard(x: Tensor, on: str, dim: int) -> Tensor:
-    return Shard.apply(x, on, dim)
+    """This device's part along `dim` of what all have."""
+    return together(x, lambda x: own_part(x, on, dim), lambda upstream: gathered_from_all(upstream, on, dim))
 ''',
     "shift": '''
-class Shift(torch.autograd.Function):
-    """What the device before this one has of x; the gradients go back the other way."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, on: str) -> Tensor:
-        ctx.on = on
-        return handed_on(x, on)
-
-    @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return handed_on(upstream, ctx.on, -1), None
-
-
 def shift(x: Tensor, on: str) -> Tensor:
-    return Shift.apply(x, on)
+    """What the device before this one has of x; the gradients go back the other way."""
+    return together(x, lambda x: handed_on(x, on), lambda upstream: handed_on(upstream, on, -1))
 ''',
     "joined": '''
 LEAF = torch.empty(0, requires_grad=True)  # it never gets a gradient
@@ -248,21 +218,11 @@ def narrowest(dtype: torch.dtype, device: torch.device | None) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else dtype
 ''',
     "all_to_all": '''
-class AllToAll(torch.autograd.Function):
-    """Cut along `cut` instead of `dim`: each device sends every other one what that has of its part."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, on: str, dim: int, cut: int) -> Tensor:
-        ctx.place = on, cut, dim
-        return exchanged_by_all(x, on, dim, cut)
-
-    @staticmethod
-    def backward(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return exchanged_by_all(upstream, *ctx.place), None, None, None
-
-
 def all_to_all(x: Tensor, on: str, dim: int, cut: int) -> Tensor:
-    return AllToAll.apply(x, on, dim, cut)
+    """Cut along `cut` instead of `dim`: each device sends every other one what that has of its part."""
+    return together(
+        x, lambda x: exchanged_by_all(x, on, dim, cut), lambda upstream: exchanged_by_all(upstream, on, cut, dim)
+    )
 ''',
 }
 """Those whose name is an op's are called by its lowering; the others by them."""

@@ -124,6 +124,22 @@ def test_what_repeats_give_that_may_be_inactive_is_compiled_whole() -> None:
         assert (x.grad is not None) == trained
 
 
+def test_what_devices_do_together_is_compiled_whole() -> None:
+    import torch
+
+    written: dict[str, Any] = {"torch": torch, "Tensor": torch.Tensor}
+    exec(COLLECTIVE_FUNCTIONS["together"], written)
+
+    def step(x: Any, by: int) -> Any:
+        return written["together"](torch.tanh(x), lambda x: x * by, lambda upstream: upstream * (by + 1)).sum()
+
+    for backend in ("eager", "aot_eager"):
+        x = torch.zeros(2, requires_grad=True)
+        torch.compile(step, fullgraph=True, backend=backend)(x, 2).backward()
+        assert x.grad is not None
+        assert x.grad.tolist() == [3.0, 3.0]
+
+
 def test_as_the_reference() -> None:
     with Crew(4) as crew:
         told = crew.run(on_mesh, laid(next(iter(STAGED))).layout.mesh.dimensions, on_torch)
