@@ -30,11 +30,10 @@ class Launch:
     @staticmethod
     def of_environment() -> Launch | None:
         """As torchrun says it (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`); None for a process that is alone."""
-        size = os.environ.get("WORLD_SIZE", "")
-        if not size.isdecimal() or int(size) <= 1:
+        rank, size, local = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+        if not rank.isdecimal() or not size.isdecimal() or int(size) <= 1:
             return None
-        local = os.environ.get("LOCAL_RANK", "")
-        return Launch(int(os.environ["RANK"]), int(size), int(local) if local.isdecimal() else None)
+        return Launch(int(rank), int(size), int(local) if local.isdecimal() else None)
 
 
 class Processes:

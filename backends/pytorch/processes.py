@@ -184,7 +184,10 @@ def wait_patiently() -> None:
 
 @functools.cache
 def _end_with_the_launcher() -> None:
-    """A process whose launcher was killed would go on for ever: nobody is left to end it."""
+    """A process whose launcher was killed would go on for ever: nobody is left to end it. One that was started by hand
+    goes on without its shell."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
     parent = os.getppid()
 
     def watch() -> None:
@@ -218,6 +221,8 @@ def launch(count: int, words: Sequence[str]) -> int:
     except ChildFailedError as problem:
         codes = {rank: failure.exitcode for rank, failure in sorted(problem.failures.items())}
         killed = [rank for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM]
+        if set(codes.values()) == {-signal.SIGTERM}:  # else it is how the others were ended
+            killed = list(codes)
         if not killed or TOLD in codes.values():  # it has said why
             return 1 if TOLD in codes.values() else max(max(codes.values()), 1)
         rank = killed[0]

@@ -85,7 +85,7 @@ class TorchTrainer:
             recompute=recipe.recompute,
             mesh=self.part.mesh,
         )
-        self._single: tuple[int, TorchProgram] | None = None
+        self._single: TorchProgram | None = None
         self.device = str(self.program.device)
         named = dict(self.program.module.named_parameters())
         infos = parameter_infos(graph)
@@ -179,6 +179,7 @@ class TorchTrainer:
     def _step(
         self, batches: Sequence[Mapping[str, Array]], step: int, goes_on: bool, without: Collection[str]
     ) -> StepResult:
+        self._single = None
         for value in self.values.values():
             value.grad = None
         parts, names = self.joined.prepared(batches, without)
@@ -283,12 +284,15 @@ class TorchTrainer:
             raise problem
 
     def _alone(self) -> TorchProgram:
-        """The whole model with the parameters of now, for what cannot be divided. All processes must ask for it."""
-        if isinstance(self.part, DividedTraining) and (self._single is None or self._single[0] != self.updates):
+        """The whole model with the parameters of now, for what cannot be divided. All processes must ask for it. It is
+        kept as long as these are, and there is no step that needs the room."""
+        if not isinstance(self.part, DividedTraining):
+            return self.program
+        if self._single is None:
             dtype = "float64" if self.recipe.precision == "float64" else "float32"
-            single = TorchProgram(self.joined.graph, dtype=dtype, device=self.device, parameters=self.parameters())
-            self._single = self.updates, single
-        return self.program if self._single is None else self._single[1]
+            whole = self.parameters()
+            self._single = TorchProgram(self.joined.graph, dtype=dtype, device=self.device, parameters=whole)
+        return self._single
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         self.program.shared = {name: to_array(value) for name, value in self.carried.shared.items()}
@@ -338,7 +342,7 @@ class TorchTrainer:
         own = {name: self.part.own(state[name], name.split("/", 2)[2]) for name in rows}
         read = parameters_in(state)
         self.carried.load({a: self.part.own(read[a], a) for a in shared if a in read}, own)
-        self.updates = int(state["updates"])
+        self.updates, self._single = int(state["updates"]), None
         with torch.no_grad():
             for address, value in self.values.items():
                 value.copy_(to_tensor(self.part.own(state[f"parameters/{address}"], address)))

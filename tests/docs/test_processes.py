@@ -3,6 +3,7 @@ theirs."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -48,14 +49,34 @@ def test_torchrun_understands_its_command_lines() -> None:
             require_training(told.training_script_args[1:])
 
 
-def test_the_script_is_one_of_the_shell() -> None:
+def require_resuming(script: str, folder: Path) -> None:
+    """That a script gives torchrun what begins a run, and what goes on with it once it is there."""
+    commands = {"scontrol": "echo machine-0", "srun": '"$@"', "torchrun": 'printf "%s\\n" "$@"'}
+    for name, does in commands.items():
+        command = folder / "bin" / name
+        command.parent.mkdir(exist_ok=True)
+        command.write_text(f"#!/bin/sh\n{does}\n")
+        command.chmod(0o755)
+    told = dict.fromkeys(("SLURM_NNODES", "SLURM_JOB_ID", "SLURM_JOB_NODELIST", "SLURM_CPUS_PER_TASK"), "4")
+    environment = told | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    for option in ("--out", "--resume"):
+        words = ["bash", "-euc", script.replace("/shared/", f"{folder}/")]
+        given = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        training = given[given.index("train") + 1 :]
+        assert option in training
+        require_training(training)
+        (folder / "runs" / "book").mkdir(parents=True, exist_ok=True)
+        (folder / "runs" / "book" / "run.json").touch()
+
+
+def test_the_script_begins_a_run_and_resumes_it(tmp_path: Path) -> None:
     (script,) = (text for kind, text in BLOCKS if kind == "text slurm")
-    assert subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False).stderr == ""
+    require_resuming(script, tmp_path)
 
 
 @pytest.mark.torch
-def test_the_manifest_is_a_job_of_pytorch() -> None:
-    yaml, run = pytest.importorskip("yaml"), pytest.importorskip("torch.distributed.run")
+def test_the_manifest_is_a_job_of_pytorch(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
     (text,) = (text for kind, text in BLOCKS if kind == "text yaml")
     job = yaml.safe_load(text)
     assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v1", "PyTorchJob")
@@ -66,5 +87,5 @@ def test_the_manifest_is_a_job_of_pytorch() -> None:
     assert container["name"] == "pytorch"  # the operator looks for it
     assert container["resources"]["limits"]["nvidia.com/gpu"] == int(job["spec"]["nprocPerNode"])
     assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
-    told = run.get_args_parser().parse_args(container["command"][1:])
-    require_training(told.training_script_args[1:])
+    assert container["command"] == ["bash", "-c"]
+    require_resuming(*container["args"], tmp_path)

@@ -179,6 +179,28 @@ def with_a_known_peak(rank: int) -> None:
     trainer.peak = peak
 
 
+def test_no_step_is_taken_beside_a_whole_model(
+    spec: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been there for an evaluation."""
+    from attndsl.backends.pytorch.trainer import TorchTrainer
+
+    evaluate, backward, there = TorchTrainer.evaluate, TorchTrainer._backward, list[object]()
+
+    def evaluates(self: Any, *given: Any, **named: Any) -> Any:
+        self._single = self.program
+        return evaluate(self, *given, **named)
+
+    def goes_back(self: Any, loss: Any) -> None:
+        there.append(self._single)
+        backward(self, loss)
+
+    monkeypatch.setattr(TorchTrainer, "evaluate", evaluates)
+    monkeypatch.setattr(TorchTrainer, "_backward", goes_back)
+    alone(spec, text, tmp_path / "run", steps=3, evaluate=1)
+    assert there == [None] * 3
+
+
 def test_utilisation_is_of_the_peak_of_all(spec: str, text: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     given = words(spec, "--data", text, "--out", run, steps=2, evaluate_batches=1)

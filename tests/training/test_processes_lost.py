@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,8 +18,10 @@ from typing import Any
 
 import pytest
 
+from attndsl.backends.pytorch import processes
 from attndsl.backends.pytorch.processes import TorchProcesses
 from attndsl.backends.pytorch.timed import TIMED, TimedCollectives
+from attndsl.diagnostics import AttnError
 from attndsl.running.processes import Launch
 from tests.scripts import script
 from tests.training.crew import Crew, on_mesh
@@ -33,7 +37,6 @@ pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="
 
 def impatient(rank: int) -> None:
     """Who says nothing for two seconds is lost; groups wait for three."""
-    from attndsl.backends.pytorch import processes
     from attndsl.running import heartbeats
 
     heartbeats.SILENT = processes.SILENT = 2.0
@@ -78,7 +81,7 @@ def test_a_process_that_is_lost(
 ) -> None:
     """The others end, also one that is in the middle of something, and a launcher is not left with one that is
     stopped."""
-    given = words(spec, "--data", text, "--out", tmp_path / "run")
+    given = words(spec, "--data", text, "--out", tmp_path / "run", "--allow", "W1003")  # 3 divides no parameter
     ended = Together(3, tmp_path, given, before=before).end()
     require_one_message(ended, "E0771", f"process {who} of 3, on ", became)
     assert ended.codes[who] == -signal.SIGKILL
@@ -96,7 +99,7 @@ def nothing_can_be_sent(rank: int) -> None:
 
 def test_what_is_sent_fails_and_nobody_is_lost(spec: str, text: str, tmp_path: Path) -> None:
     given = words(spec, "--data", text, "--out", tmp_path / "run")
-    ended = Together(3, tmp_path, given, before=nothing_can_be_sent).end()
+    ended = Together(2, tmp_path, given, before=nothing_can_be_sent).end()
     message = require_one_message(ended, "E0771", "cannot go on with the others", "Duplicate GPU detected")
     assert "NCCL error in: somewhere, invalid usage" in message
 
@@ -233,10 +236,16 @@ def test_which_device_is_whose(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "environ", environment)
         launch = Launch.of_environment()
         assert launch is not None
-        processes = TorchProcesses(launch)
-        processes.local = 3
+        joined = TorchProcesses(launch)
+        joined.local = 3
         for wanted, given in (("cuda", f"cuda:{number}"), ("cuda:0", f"cuda:{number}"), ("cpu", "cpu")):
-            assert processes.device(wanted) == given
+            assert joined.device(wanted) == given
+
+
+def test_a_number_of_processes_alone_makes_nobody_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for environment in ({"WORLD_SIZE": "2"}, {"WORLD_SIZE": "2", "RANK": ""}, {"RANK": "1"}):
+        monkeypatch.setattr(os, "environ", environment)
+        assert Launch.of_environment() is None
 
 
 def place_here(processes: Any) -> tuple[int, int]:
@@ -252,7 +261,8 @@ def on_machines(processes: Any, machines: str, hosts: str) -> None:
 
 
 LAUNCHER = """
-import subprocess, sys, time
+import os, subprocess, sys, time
+os.environ["TORCHELASTIC_RUN_ID"] = "1"
 child = "from attndsl.backends.pytorch import processes; processes._end_with_the_launcher(); print('up', flush=True)"
 subprocess.Popen([sys.executable, "-c", child + "; import time; time.sleep(100)"])
 time.sleep(100)
@@ -267,6 +277,38 @@ def test_the_launcher_is_killed() -> None:
         began = time.monotonic()
         assert launcher.stdout.read() == ""  # until whoever could still say something has ended
         assert time.monotonic() - began < 10
+
+
+def test_one_that_was_started_by_hand_outlives_its_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    processes._end_with_the_launcher.__wrapped__()
+    assert "launcher" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ({1: -15}, "process 1 of 2 was killed (SIGTERM)"),
+        ({0: -15, 1: -9}, "process 1 of 2 was killed (SIGKILL)"),
+        ({0: 1, 1: -15}, None),
+        ({0: processes.TOLD, 1: -15}, None),
+    ],
+)
+def test_who_is_to_blame(codes: dict[int, int], said: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was killed, by SIGTERM where nothing else became of anybody. Others have said it."""
+    from torch.distributed.elastic.multiprocessing import errors
+    from torch.distributed.launcher import api
+
+    def ends(*words: str) -> None:
+        raise errors.ChildFailedError(
+            "attndsl", {rank: errors.ProcessFailure(rank, 1, code, "none") for rank, code in codes.items()}
+        )
+
+    monkeypatch.setattr(api, "elastic_launch", lambda config, program: ends)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with pytest.raises(AttnError) if said else contextlib.nullcontext() as problem:
+        assert processes.launch(2, ["-c", ""]) == 1
+    assert said is None or said in str(problem.value)
 
 
 @pytest.mark.slow
