@@ -186,9 +186,7 @@ class Alternatives:
         local = Value(placement.local(of.value.type))
         steps: Sequence[State] = (WHOLE, VARYING) if before is PARTIAL and after is VARYING else (after,)
         emitter = DeviceEmitter(self.mesh, moves, Builder(), times)
-        for step in steps:
-            local = emitter.moved(local, placement, number, step, "", differentiated=differentiated)
-            placement = placement.at(number, step)
+        emitter.moved_by(local, placement, ((number, step) for step in steps), differentiated=differentiated)
         total, again = NOTHING, any(made in self.again for made in of.versions.values())
         for _, move in moves:
             gathered = move.collective == AllGather.name and not move.in_backward

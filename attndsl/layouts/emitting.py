@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from attndsl.diagnostics import Span
 from attndsl.graph import Node, Value
@@ -24,7 +24,6 @@ from attndsl.ops import (
     Rank,
     ReduceScatter,
     Shard,
-    Shift,
     SizeOf,
     Sub,
     Transpose,
@@ -55,12 +54,6 @@ class Move(Frozen):
     def bytes(self) -> Size:
         """Of the array, for one time, in float32 where it holds floats."""
         return self.type.elements * BYTES[self.type.dtype]
-
-
-BACKWARD: dict[type[Collective], str] = {
-    Vary: "all_reduce", ReduceScatter: "all_gather", Shard: "all_gather", AllToAll: "all_to_all", Shift: "shift",
-}  # fmt: skip
-"""What the gradient of a collective sends."""
 
 
 class DeviceEmitter:
@@ -113,17 +106,25 @@ class DeviceEmitter:
             move = Move(name, op.on, axis, larger, self.times, in_backward, reason, self.builder.scope, site)
             self.moves.append((result, move))
 
-        if not isinstance(op, Vary | Shard):
+        if op.sends:
             note(op.name, in_backward=False)
-        back = "reduce_scatter" if isinstance(op, AllGather) and op.varying else BACKWARD.get(type(op))
-        if differentiated and back is not None:
-            note(back, in_backward=True)
+        if differentiated and op.sends_back:
+            note(op.sends_back, in_backward=True)
         return result
 
     def vary(self, value: Value, number: int, reason: str, *, differentiated: bool) -> Value:
         """The value, for computations that differ along a dimension."""
         name, size = self.mesh.dimensions[number]
         return self.collective(Vary(name, size), value, reason, differentiated=True) if differentiated else value
+
+    def moved_by(
+        self, value: Value, now: Placement, steps: Iterable[tuple[int, State]], *, differentiated: bool = False
+    ) -> Value:
+        """The value, which lies as `now` says, after these steps, each along a dimension."""
+        for number, after in steps:
+            value = self.moved(value, now, number, after, "", differentiated=differentiated)
+            now = now.at(number, after)
+        return value
 
     def reduced(self, value: Value, number: int, reason: str, kind: str = "sum") -> Value:
         """The sum over the devices along a dimension (or, by `kind`, another value that all of them make up)."""

@@ -211,11 +211,7 @@ def _dropout(local: LocalNode) -> Value:
     op = local.node.op
     assert isinstance(op, Dropout)
     drawn = local.emit(op, local.emit(Broadcast(local.node.output.type.axes), local.constant(1.0)), *rate)
-    placement = Placement.whole(local.emitter.mesh)
-    for number, axis in local.own:
-        drawn = local.emitter.moved(drawn, placement, number, axis, "", differentiated=False)
-        placement = placement.at(number, axis)
-    return local.emit(Mul(), x, drawn)
+    return local.emit(Mul(), x, local.emitter.moved_by(drawn, Placement.whole(local.emitter.mesh), local.own))
 
 
 _LOWERINGS: dict[type[Op], Callable[[LocalNode], Value]] = {

@@ -117,10 +117,7 @@ class ValueRequests:
         emitter.stamp(node)
         placement = Placement(self.mesh, tuple(channel.result for channel in chosen))
         local = self.computed(node, inputs, chosen, placement, emitter)
-        for number, axis in left:
-            local = emitter.moved(local, placement, number, axis, "", differentiated=False)
-            placement = placement.at(number, axis)
-        return local if left else called(local, node.output)
+        return emitter.moved_by(local, placement, left) if left else called(local, node.output)
 
     def computed(
         self,

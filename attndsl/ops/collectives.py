@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from attndsl.lazy import Array, np
 from attndsl.ops import rules
@@ -36,6 +36,8 @@ class Collective(Single):
 
     keeps = ()
     across_devices = True
+    sends: ClassVar[bool] = True  # in the forward pass
+    sends_back: ClassVar[str] = ""  # the collective, by name, that a gradient takes part in
     on: str
     size: int
 
@@ -117,6 +119,8 @@ class Vary(Collective):
 
     name = "vary"
     view = True
+    sends = False
+    sends_back = AllReduce.name
 
     def infer(self, x: Type) -> Type:
         return x
@@ -141,6 +145,10 @@ class AllGather(Collective):
     whole: Axis
     varying: bool = False
 
+    @property
+    def sends_back(self) -> str:
+        return ReduceScatter.name if self.varying else ""
+
     def infer(self, x: Type) -> Type:
         return self.grown(x, self.local, self.whole)
 
@@ -157,6 +165,7 @@ class ReduceScatter(Collective):
     parts are gathered."""
 
     name = "reduce_scatter"
+    sends_back = AllGather.name
     noun = "reduced"
     whole: Axis
     local: Axis
@@ -177,6 +186,8 @@ class Shard(Collective):
     gathered."""
 
     name = "shard"
+    sends = False
+    sends_back = AllGather.name
     noun = "part"
     whole: Axis
     local: Axis
@@ -196,6 +207,7 @@ class AllToAll(Collective):
     becomes `whole`, and `divided` becomes `share`. The gradients go the other way."""
 
     name = "all_to_all"
+    sends_back = name
     noun = "exchanged"
     local: Axis
     whole: Axis
@@ -220,6 +232,7 @@ class Shift(Collective):
     gradients go the other way."""
 
     name = "shift"
+    sends_back = name
     noun = "handed"
 
     def infer(self, x: Type) -> Type:
