@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from attndsl.diagnostics import AttnError, Diagnostic, error, warning
+from attndsl.diagnostics import AttnError, Diagnostic, error, listed, quoted, warning
 from attndsl.graph import Graph, ParameterInfo, Region, StateInfo, Value
 from attndsl.graph.initial import Initializer
 from attndsl.graph.kept import KeptValues
 from attndsl.layouts.alternatives import Alternatives
-from attndsl.layouts.classes import AxisClasses
 from attndsl.layouts.core import NOT_DIVISIBLE, Layout, PlacementRule
 from attndsl.layouts.emitting import Move
 from attndsl.layouts.in_place import in_place
@@ -77,7 +76,7 @@ class LaidOut(Frozen, eq=False):
             for axis, on in self.inputs[name].divided.items():
                 length, count = array.shape[types[name].index(axis)], self.layout.mesh.count(on)
                 if length % count:
-                    where = " and ".join(f"`{dimension}`" for dimension in on)
+                    where = listed(tuple(map(quoted, on)))
                     message = f"`{name}` is {length} long along `{axis.name}`, which {count} devices share on {where}"
                     raise error(NOT_DIVISIBLE, message, help=f"give a multiple of {count}")
         sizes = {
@@ -99,15 +98,15 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     Raises E1004 for an axis that cannot be divided as the layout says.
     """
     whole, wanted = graph, WantedPlacements(Staged(graph), layout)
-    taken = staged_loops(graph, layout).values()
-    rows = rows_in_stages(graph, layout, wanted.classes)
+    taken = staged_loops(graph, layout)
+    rows = rows_in_stages(graph, taken, wanted.classes)
 
     def divided(value: Value) -> dict[Axis, tuple[str, ...]]:
         in_microbatches = {rows[value]: ("",)} if value in rows else {}  # which lie on no dimension
         return in_microbatches | wanted.of(value).divided
 
     graph = in_place(graph, divided)
-    staged = in_stages(graph, layout, AxisClasses(graph))
+    staged = in_stages(graph, layout)
     if staged.graph is not whole:
         wanted = WantedPlacements(staged, layout)
     graph = staged.graph
@@ -116,7 +115,9 @@ def lay_out(graph: Graph, layout: Layout) -> LaidOut:
     constraints = equal_parts(walk, stored)
     inputs = {info.name: walk.of_input(info.value) for info in graph.inputs}
     outputs = {info.name: walk.of_output(info.name) for info in graph.outputs}
-    found = tuple(dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored, taken), *_undivided(wanted, stored))))
+    found = tuple(
+        dict.fromkeys((*walk.warnings, *_idle(wanted, walk, stored, taken.values()), *_undivided(wanted, stored)))
+    )
     rules = {
         (info.address, axis, name): rule
         for info in graph.parameters

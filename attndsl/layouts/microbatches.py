@@ -5,7 +5,7 @@ A microbatch has every so many-th row, so that each device has rows of all micro
 
 from __future__ import annotations
 
-from attndsl.diagnostics import AttnError, Label, error
+from attndsl.diagnostics import AttnError
 from attndsl.graph import Node, Region, Value
 from attndsl.graph.builder import Builder
 from attndsl.graph.core import captured
@@ -16,6 +16,7 @@ from attndsl.layouts.drawing_ahead import DrawnAhead
 from attndsl.layouts.emitting import DeviceEmitter
 from attndsl.layouts.parts import called, on_parts
 from attndsl.layouts.placements import PARTIAL, WHOLE, Placement, State, part_of
+from attndsl.layouts.staged_loop import no_stages
 from attndsl.ops import Flatten, Mean, Parameter, Take, Unflatten
 from attndsl.records import Frozen
 from attndsl.sizes import ONE, Size
@@ -60,11 +61,8 @@ class BatchRows(Frozen):
         return builder.emit(Flatten((part_of(rows, self.count), self.axis), rows), value)
 
     def refused(self, message: str, node: Node | None) -> AttnError:
-        label = Label(self.rule.span, f"`{self.rule}`") if self.rule.span else ()
-        return error(
-            ROWS_TOGETHER, message, node.at if node is not None else None, other=label,
-            help="do that outside of the repeat, or lay its layers on no dimension of the mesh",
-        )  # fmt: skip
+        way = "do that outside of the repeat, or lay its layers on no dimension of the mesh"
+        return no_stages(self.rule, node, message, way, ROWS_TOGETHER)
 
 
 class MicrobatchBody:

@@ -99,10 +99,7 @@ class Pipeline:
         if found is not None:
             micro = self._axis("microbatch", Size.of(self.count))
             return BatchRows(classes, classes.find(found), found[1].size, self.count, micro, self.rule)
-        raise self._refused(
-            f"nothing that `repeat {self.op.label}` carries has the rows of a batch",
-            "leave it whole",
-        )
+        raise self._refused(f"nothing that `repeat {self.op.label}` carries has the rows of a batch", "leave it whole")
 
     def _divisible(self, layout: Layout) -> list[Constraint]:
         span, of = self.rule.span or self.graph.span, Size.of(self.count)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
 from math import lcm
 
-from attndsl.diagnostics import AttnError, Diagnostic, Label
+from attndsl.diagnostics import AttnError, Diagnostic, Label, listed, quoted
 from attndsl.graph import Value
 from attndsl.layouts.core import NOT_DIVISIBLE, Mesh, PlacementRule
 from attndsl.layouts.placements import Placement
@@ -94,4 +94,4 @@ def _left_whole(mesh: Mesh, on: tuple[str, ...], value: int) -> list[tuple[str, 
 
 
 def _named(dimensions: Collection[str]) -> str:
-    return " and ".join(f"`{name}`" for name in dimensions)
+    return listed(tuple(map(quoted, dimensions)))

@@ -13,10 +13,10 @@ from attndsl.records import Frozen
 from attndsl.types import Axis
 
 
-def no_stages(rule: PlacementRule, node: Node, message: str, help: str) -> AttnError:
-    """The error that a repeat cannot be divided as a rule says."""
+def no_stages(rule: PlacementRule, node: Node | None, message: str, help: str, code: str = NO_STAGES) -> AttnError:
+    """The error that a repeat cannot be divided as a rule says, because of this node."""
     label = Label(rule.span, f"`{rule}`") if rule.span else ()
-    return error(NO_STAGES, message, node.at, other=label, help=help)
+    return error(code, message, node.at if node is not None else None, other=label, help=help)
 
 
 class StagedLoop(Frozen):
@@ -42,9 +42,9 @@ class StagedLoop(Frozen):
             way += f", or make it a multiple of {stages}: `--set {symbols[0]}=…`" if symbols else ""
             layers = f"the {count} layers" if count > 1 else "the one layer"
             raise no_stages(rule, node, f"{layers} of {what} cannot be divided into {stages} stages", way)
-        own = count // stages
-        for i, case in enumerate(op.cases or ()):
-            if op.cases is not None and case != op.cases[i % own]:
+        own, cases = count // stages, op.cases or ()
+        for i, case in enumerate(cases):
+            if case != cases[i % own]:
                 message = (
                     f"layers {i % own} and {i} of {what} are not computed alike, and stand at one place of two stages"
                 )

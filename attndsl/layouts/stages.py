@@ -46,10 +46,10 @@ def staged_loops(graph: Graph, layout: Layout) -> dict[Node, PlacementRule]:
     return found
 
 
-def rows_in_stages(graph: Graph, layout: Layout, classes: AxisClasses) -> dict[Value, Axis]:
-    """The axes that count the rows of a batch which layers in stages take in parts, by value."""
+def rows_in_stages(graph: Graph, loops: Iterable[Node], classes: AxisClasses) -> dict[Value, Axis]:
+    """The axes that count the rows of a batch which these loops, in stages, take in parts, by value."""
     found: dict[Value, Axis] = {}
-    for node in staged_loops(graph, layout):
+    for node in loops:
         batch = batch_place(graph, node, classes)
         root = classes.find(batch) if batch is not None else None
         for value in values_of([node]):
@@ -58,7 +58,7 @@ def rows_in_stages(graph: Graph, layout: Layout, classes: AxisClasses) -> dict[V
     return found
 
 
-def in_stages(graph: Graph, layout: Layout, classes: AxisClasses) -> Staged:
+def in_stages(graph: Graph, layout: Layout) -> Staged:
     """The graph with a pipeline in the place of each repeat that the layout divides into stages.
 
     Raises E1005 for a repeat that cannot be divided so, E1006 where its body takes the rows of a batch together.
@@ -66,6 +66,7 @@ def in_stages(graph: Graph, layout: Layout, classes: AxisClasses) -> Staged:
     loops = staged_loops(graph, layout)
     if not loops:
         return Staged(graph)
+    classes = AxisClasses(graph)
     nodes, constraints = list[Node](), list(graph.constraints)
     apart: dict[str, set[Value]] = {}
     found: dict[str, StagedLoop] = {}

@@ -16,9 +16,9 @@ class WantedPlacements:
     same dimension of the data as one that it names (`AxisClasses`). Along the dimension on which they are in stages,
     nothing divides the values of a repeat."""
 
-    def __init__(self, staged: Staged, layout: Layout, classes: AxisClasses | None = None) -> None:
+    def __init__(self, staged: Staged, layout: Layout) -> None:
         self.graph, self.layout, self.mesh, self.staged = staged.graph, layout, layout.mesh, staged
-        self.classes = AxisClasses(staged.graph) if classes is None else classes
+        self.classes = AxisClasses(staged.graph)
         self.marks: dict[Place, list[int]] = {}  # the rules that have the axes of a class
         for root, places in self.classes.members().items():
             found = [i for i, rule in enumerate(layout.rules) if any(_has(rule, axis) for _, axis in places)]
