@@ -10,11 +10,11 @@ from attndsl.layouts import Layout
 from attndsl.layouts.classes import Place
 from attndsl.ops import Repeat
 from attndsl.planning.axes import Dimensions
-from attndsl.planning.plan import ParallelPlan
-from attndsl.planning.work import Workload, batch_axis
+from attndsl.planning.plan import MeshPart, ParallelPlan
+from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis
 from attndsl.records import replace
 
-BATCH, TOKENS, INNER, EXPERTS, STREAM = "batch", "tokens", "inner", "experts", "stream"
+BATCH, STREAM = "batch", "stream"
 
 
 def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
@@ -26,7 +26,7 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
     """
     dimensions = work.axes
     degrees: dict[str, Any] = {"data": 1, "tensor": 1, "context": 1, "experts": 1}
-    sequence, order = False, ["data", "context", "tensor"]
+    sequence, parts = False, dict[str, MeshPart]()
     for number, (name, size) in enumerate(layout.mesh.dimensions):
         if any(rule.loops for rule in layout.rules if rule.dimension == name):
             degrees["stages"] = _stages(layout, number, work)
@@ -45,17 +45,24 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
             )  # fmt: skip
         degree = "data" if BATCH in kinds else "tensor" if INNER in kinds else "context"
         degrees[degree] *= size
-        order.remove(degree)
-        order.append(degree)
+        parts[name] = MeshPart(degree, size, experts=EXPERTS in kinds)
         sequence = sequence or kinds >= {INNER, TOKENS}
         if EXPERTS in kinds:
             degrees["experts"] *= size
-    parameters = "whole" if layout.parameters is None else plan.parameters
-    replicas = degrees["data"] * degrees["context"]
-    if layout.parameters is not None and parameters == "divided":
-        replicas //= layout.mesh.size(layout.parameters)
-    replicas = replicas if parameters == "divided" else 1
-    return replace(plan, sequence=sequence, parameters=parameters, replicas=replicas, order=tuple(order), **degrees)
+    shared = [name for name, part in parts.items() if part.degree != "tensor"]  # that have other rows or tokens
+    over = layout.parameters
+    if over is None:
+        degrees["parameters"], over = "whole", next(iter(shared), "")
+    elif over not in shared and plan.parameters != "whole":
+        raise error(
+            "E0953", f"`parameters on {over}`: plans divide parameters where rows or tokens lie", layout.span,
+            help=f"divide them over one of these: {', '.join(shared)}" if shared else "say `parameters whole`",
+        )  # fmt: skip
+    if over in parts:
+        parts[over] = replace(parts[over], parameters=True)
+    mesh = tuple(part for part in parts.values() if part.size > 1)
+    plan = replace(plan, sequence=sequence, mesh=(), **degrees)
+    return plan if mesh == plan.parts else replace(plan, mesh=mesh)
 
 
 def _stages(layout: Layout, number: int, work: Workload) -> int:
@@ -110,28 +117,27 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
         loops = dict.fromkeys(op.path for op in _repeats(work))
         mesh.append(f"stages={plan.stages}")
         rules.append(f"{', '.join(loops)} on stages in {plan.micro_batches} microbatches")
-    together = plan.data * plan.context == plan.experts  # experts lie on all devices that have other data
-    if plan.data > 1 or plan.devices == plan.stages:
-        mesh.append(f"data={plan.data if together else plan.data // plan.experts}")
-        rules.append(f"{batch} on data")
-    if plan.experts > 1 and not together:
-        mesh.append(f"experts={plan.experts}")
-        rules.append(f"{batch} on experts")
     tokens = next((str(size) for size in work.dimensions["tokens"] if str(size) in free), "")
-    if plan.context > 1:
-        mesh.append(f"context={plan.context}")
-        rules.append(f"{tokens} on context")
-    if plan.tensor > 1:
-        mesh.append(f"model={plan.tensor}")
-        rules.append(f"{', '.join(names(work, INNER, plan.tensor))} on model")
-        if plan.sequence:
-            rules.append(f"{tokens} on model")
-    if plan.experts > 1:
-        experts = ", ".join(names(work, EXPERTS, plan.experts))
-        homes = [name for name in ("data", "context") if getattr(plan, name) > 1] if together else ["experts"]
-        rules += [f"{experts} on {home}" for home in homes]
+    parts = plan.parts or ((MeshPart("data", 1, parameters=True),) if plan.stages == 1 else ())
+    called = {"data": "data", "context": "context", "tensor": "model"}
+    axes = {"data": batch, "context": tokens, "tensor": ", ".join(names(work, INNER, plan.tensor))}
+    homes, over, seen = [], "", list[str]()
+    for part in parts:
+        name = called[part.degree]
+        while name in seen:
+            name = "experts" if part.experts and "experts" not in seen else f"{name}_"
+        seen.append(name)
+        mesh.append(f"{name}={part.size}")
+        rules.append(f"{axes[part.degree]} on {name}")
+        if part.degree == "tensor" and plan.sequence:
+            rules.append(f"{tokens} on {name}")
+        homes += [name] if part.experts else []
+        over = name if part.parameters else over
+    rules += [f"{', '.join(names(work, EXPERTS, plan.experts))} on {home}" for home in homes]
     if plan.parameters == "whole":
         rules.append("parameters whole")
+    elif over not in ("", "data"):
+        rules.append(f"parameters on {over}")
     return "; ".join([", ".join(mesh), *rules])
 
 

@@ -113,14 +113,18 @@ class MachineModel(Frozen):
 
 
 class DeviceGroup(Frozen):
-    """Devices that take part in a collective: so many, each so many places after the one before."""
+    """Devices that take part in a collective, as a grid: along each dimension so many, each so many places after the
+    one before."""
 
-    size: int
-    stride: int = 1
+    dimensions: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def size(self) -> int:
+        return math.prod(size for size, _ in self.dimensions)
 
     def in_node(self, devices: int) -> int:
         """How many of them a node has."""
-        return max(1, min(self.size, devices // min(self.stride, devices)))
+        return math.prod(max(1, min(size, devices // min(stride, devices))) for size, stride in self.dimensions)
 
     def nodes(self, devices: int) -> int:
         return max(1, math.ceil(self.size / self.in_node(devices)))

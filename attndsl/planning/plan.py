@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.layouts.core import PlacementRule
@@ -10,7 +11,7 @@ from attndsl.layouts.staged_loop import StagedLoop
 from attndsl.ops import Repeat
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.work import EXPERTS, INNER, KERNELS, Workload
-from attndsl.records import Frozen
+from attndsl.records import Frozen, replace
 
 RECOMPUTE = ("none", "selective", "full")
 WORDS = {
@@ -26,27 +27,37 @@ MASTER = 4
 """Bytes of a float of gradients, masters and states."""
 
 
+class MeshPart(Frozen):
+    """A dimension of a mesh: the degree ("data", "context" or "tensor") that lies there, on so many devices; whether
+    experts do, too, and parameters, where they are divided."""
+
+    degree: str
+    size: int
+    experts: bool = False
+    parameters: bool = False
+
+
 class ParallelPlan(Frozen):
     """Degrees of parallelism, whose product is the number of devices, and choices that decide time and memory.
 
-    Ranks count the last degree of `order` the fastest, so that it stays inside a node, and stages the slowest. Experts
-    lie on the devices that share data and context. `micro_batch`: the rows that one device (or tensor-parallel group)
-    computes at a time; `batch`: the rows of a step, on all.
+    Ranks count the last dimension of a mesh the fastest, so that it stays inside a node, and stages the slowest. `mesh`
+    is that of a layout, if it is not the one that `parts` makes of the degrees. Experts lie on devices that have other
+    rows or tokens. `micro_batch`: the rows that one device (or tensor-parallel group) computes at a time; `batch`: the
+    rows of a step, on all.
 
     `recompute`: "full" keeps what enters a layer and computes the rest again; "selective" computes again what is large
     and cheap: with materialised attention all between queries and keys (Korthikanti et al., 2022, section 5), else
     every second product and all that is no product. `parameters`: "divided" over data (ZeRO-3, FSDP; not in "1f1b"),
-    gradients and states alone ("states": ZeRO-1, a distributed optimizer), or "whole". `attention` is the kernel, by
-    its name in the table of machines, or "materialised". `kernels`: "eager" computes operator by operator, "fused"
-    chains of elementwise operators at once, "compiled" also makes these again rather than keeping them; a "fused"
-    `loss` writes its gradient where it has its scores, a "chunked" one has those of some rows at a time, and makes its
-    gradients at once (Hsu et al., 2024), unless words are divided. `precision`: "fp32" has no masters beside its
-    weights; in "fp8" products read it. `async_tensor`: tensor-parallel collectives run beside the
-    products that they belong to. Of what is divided there are `replicas`. `schedule` is that of stages: in "gpipe", as
-    a layout trains, all have as many layers, keep all micro-batches (Huang et al., 2019), and compute what stands
-    outside of the layers; in "1f1b" each micro-batch goes back as soon as it can (Narayanan et al., 2019, 2021).
-    `dispatch`: each device gathers the rows of all that share experts ("allgather", as a layout trains), or is sent
-    those that its experts read ("alltoall").
+    gradients and states alone ("states": ZeRO-1, a distributed optimizer; over all that have other data), or "whole".
+    `attention` is the kernel, by its name in the table of machines, or "materialised". `kernels`: "eager" computes
+    operator by operator, "fused" chains of elementwise operators at once, "compiled" also makes these again rather than
+    keeping them; a "fused" `loss` writes its gradient where it has its scores, a "chunked" one has those of some rows
+    at a time, and makes its gradients at once (Hsu et al., 2024), unless words are divided. `precision`: "fp32" has no
+    masters beside its weights; in "fp8" products read it. `async_tensor`: tensor-parallel collectives run beside the
+    products that they belong to. `schedule` is that of stages: in "gpipe", as a layout trains, all have as many layers,
+    keep all micro-batches (Huang et al., 2019), and compute what stands outside of the layers; in "1f1b" each micro-
+    batch goes back as soon as it can (Narayanan et al., 2019, 2021). `dispatch`: each device gathers the rows of all
+    that share experts ("allgather", as a layout trains), or is sent those that its experts read ("alltoall").
     """
 
     data: int = 1
@@ -67,8 +78,7 @@ class ParallelPlan(Frozen):
     async_tensor: bool = False
     schedule: str = "gpipe"
     dispatch: str = "allgather"
-    replicas: int = 1
-    order: tuple[str, ...] = ("data", "context", "tensor")
+    mesh: tuple[MeshPart, ...] = ()
 
     @property
     def float_bytes(self) -> int:
@@ -108,54 +118,73 @@ class ParallelPlan(Frozen):
     @property
     def layerwise(self) -> bool:
         """Whether the parameters of a layer are gathered where it is computed. In "1f1b", stages keep theirs whole,
-        since each micro-batch would have them gathered again: with these, "divided" is "states"."""
+        since each micro-batch would have them gathered again: there "divided" is "states" (`as_computed`)."""
         return self.parameters == "divided" and (self.stages == 1 or self.alike)
+
+    @property
+    def as_computed(self) -> ParallelPlan:
+        """The plan, where what it says of parameters is what is done with them."""
+        return self if self.layerwise or self.parameters != "divided" else replace(self, parameters="states")
 
     # Groups of devices, by the order of ranks.
 
-    def step(self, name: str) -> int:
-        """How far apart neighbours along a degree are."""
-        inside = self.order[self.order.index(name) + 1 :]
-        return math.prod(getattr(self, other) for other in inside)
+    @property
+    def parts(self) -> tuple[MeshPart, ...]:
+        """The mesh without stages, which come first. Where no layout says another one: devices with other rows, with
+        other tokens, and with other parts of layers, which are neighbours; experts on the nearest of the first, and
+        parameters, where they are divided, on the first dimension."""
+        if self.mesh:
+            return self.mesh
+        rows = math.gcd(self.data, self.experts)
+        tokens = self.experts // rows
+        first, *others = (
+            MeshPart("data", self.data // rows), MeshPart("data", rows, experts=True),
+            MeshPart("context", self.context // tokens), MeshPart("context", tokens, experts=True),
+            MeshPart("tensor", self.tensor),
+        )  # fmt: skip
+        found = [part for part in (first, *others) if part.size > 1]
+        return tuple(replace(part, parameters=part is found[0] and part.degree != "tensor") for part in found)
+
+    def _group(self, has: Callable[[MeshPart], bool]) -> DeviceGroup:
+        """The devices along these dimensions of the mesh; of two that follow one another it is one."""
+        found: list[tuple[int, int]] = []
+        stride = 1
+        for part in reversed(self.parts):
+            if has(part):
+                near = found.pop() if found and math.prod(found[-1]) == stride else (1, stride)
+                found.append((near[0] * part.size, near[1]))
+            stride *= part.size
+        return DeviceGroup(tuple(reversed(found)))
 
     @property
     def tensor_group(self) -> DeviceGroup:
         """Those that share what is inside of layers."""
-        return DeviceGroup(self.tensor, self.step("tensor"))
+        return self._group(lambda part: part.degree == "tensor")
 
     @property
     def context_group(self) -> DeviceGroup:
         """Those that share the tokens of a text."""
-        return DeviceGroup(self.context, self.step("context"))
-
-    @property
-    def data_group(self) -> DeviceGroup:
-        """Those that have the same parameters and other data."""
-        return DeviceGroup(self.data * self.context, self._data_step)
-
-    def dividing(self, *, experts: bool) -> DeviceGroup:
-        """Those that parameters, gradients and states are divided over: of experts, or the others."""
-        group = self.expert_data_group if experts else self.data_group
-        return DeviceGroup(1 if self.parameters == "whole" else max(group.size // self.replicas, 1), group.stride)
-
-    def repeating(self, *, experts: bool) -> DeviceGroup:
-        """Those that have the same part of them."""
-        group, part = self.expert_data_group if experts else self.data_group, self.dividing(experts=experts)
-        return DeviceGroup(group.size // part.size, group.stride * part.size)
+        return self._group(lambda part: part.degree == "context")
 
     @property
     def expert_group(self) -> DeviceGroup:
         """Those that share experts."""
-        return DeviceGroup(self.experts, self._data_step)
+        return self._group(lambda part: part.experts)
 
-    @property
-    def expert_data_group(self) -> DeviceGroup:
-        """Those that have the same experts."""
-        return DeviceGroup(self.data * self.context // self.experts, self._data_step * self.experts)
+    def dividing(self, *, experts: bool) -> DeviceGroup:
+        """Those that parameters, gradients and states are divided over: of experts, or the others."""
+        return self._group(lambda part: self._has_data(part, experts) and self._divides(part))
 
-    @property
-    def _data_step(self) -> int:
-        return min((self.step(name) for name in ("data", "context") if getattr(self, name) > 1), default=1)
+    def repeating(self, *, experts: bool) -> DeviceGroup:
+        """Those that have the same part of them, and other data."""
+        return self._group(lambda part: self._has_data(part, experts) and not self._divides(part))
+
+    @staticmethod
+    def _has_data(part: MeshPart, experts: bool) -> bool:
+        return part.degree != "tensor" and not (experts and part.experts)
+
+    def _divides(self, part: MeshPart) -> bool:
+        return self.parameters == "states" or (self.parameters == "divided" and part.parameters)
 
     @property
     def stride(self) -> int:
@@ -178,8 +207,6 @@ def problem(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: di
         return f"a micro-batch of {plan.micro_batch} rows on data {plan.data} is more than the batch of {plan.batch}"
     if plan.stages * plan.virtual > work.layers + 2:  # what stands before and after the layers can have stages too
         return f"{plan.stages} × {plan.virtual} stages are more than {work.layers} layers fill"
-    if plan.data * plan.context % plan.replicas:
-        return f"{plan.replicas} replicas do not divide data × context {plan.data * plan.context}"
     if plan.virtual > 1 and plan.stages == 1:
         return "virtual stages need stages"
     if plan.virtual > 1 and plan.alike:

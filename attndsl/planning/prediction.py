@@ -79,11 +79,12 @@ class StepPrediction(Frozen):
 
 @dataclass(slots=True)
 class KnownCosts:
-    """What was found out for other plans of one model on one machine: lengths by the sizes of a micro-batch, and what
-    devices compute, as far as the number of devices for data and stages has no say."""
+    """What was found out for other plans of one model on one machine: lengths by the sizes of a micro-batch or of a
+    whole batch, and what devices compute, by the plan as far as the number of devices for data and stages has no say,
+    and the groups of devices that share a layer."""
 
     lengths: dict[tuple[tuple[str, int], ...], dict[Size, int]] = field(default_factory=dict)
-    costs: dict[ParallelPlan, tuple[Share, dict[int, tuple[Times, Times]]]] = field(default_factory=dict)
+    costs: dict[tuple[object, ...], tuple[Share, dict[int, tuple[Times, Times]]]] = field(default_factory=dict)
 
 
 def predict(
@@ -101,18 +102,20 @@ def predict(
     batch, axis = batch_axis(work), token_axis(work)
     whole = {**work.graph.sizes, **tokens, batch: plan.batch}
     require(plan, work, machine, whole)
-    known = KnownCosts() if known is None else known
-    one = replace(plan, data=1, stages=1, virtual=1, batch=1 + (plan.micro_batches > 1), parameters="whole")
-    if one not in known.costs:
+    known, plan = KnownCosts() if known is None else known, plan.as_computed
+    one = replace(plan, data=1, stages=1, virtual=1, batch=1 + (plan.micro_batches > 1), parameters="whole", mesh=())
+    groups = (plan.tensor_group, plan.context_group, plan.expert_group)
+    if (one, *groups) not in known.costs:
         local = {**tokens, batch: plan.micro_batch}
         if axis in local:
             local[axis] = -(-local[axis] // plan.context)
         lengths = known.lengths.setdefault(tuple(local.items()), {})
-        before, _ = known.costs.get(replace(one, recompute=RECOMPUTE[0]), (Share(work, plan, local, lengths), None))
+        kept = (replace(one, recompute=RECOMPUTE[0]), *groups)
+        before, _ = known.costs.get(kept, (Share(work, plan, local, lengths), None))
         share = before.by(plan)
         costs = {id(s): (forward(share, s, machine), backward(share, s, machine)) for s in work.segments}
-        known.costs[one] = (share, costs)
-    share, costs = known.costs[one]
+        known.costs[one, *groups] = (share, costs)
+    share, costs = known.costs[one, *groups]
     share = share.by(plan)
     stages = stages_of(work, plan, costs)
     slowest = max(stages, key=lambda stage: stage.total)
@@ -174,7 +177,7 @@ def _pipeline(share: Share, stages: list[Stage], slowest: Stage, machine: Machin
 
 
 def _stage_group(plan: ParallelPlan) -> DeviceGroup:
-    return DeviceGroup(plan.stages, plan.stride)
+    return DeviceGroup(((plan.stages, plan.stride),))
 
 
 def _between_stages(share: Share) -> float:
@@ -281,12 +284,11 @@ def _gathered(plan: ParallelPlan, count: float) -> float:
 def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTraffic]:
     plan = share.plan
     groups = {"tensor": plan.tensor_group, "experts": plan.expert_group, "context": plan.context_group}
-    sums: dict[tuple[str, str], list[float]] = {}
+    sums: dict[tuple[str, str, DeviceGroup], list[float]] = {}
 
     def add(kind: str, over: str, group: DeviceGroup, size: float, times: float) -> None:
         if group.size > 1 and size:
-            groups[over] = group
-            found = sums.setdefault((kind, over), [0.0, 0.0])
+            found = sums.setdefault((kind, over, group), [0.0, 0.0])
             found[0] += size * (group.size - 1) / group.size * times * (2 if kind == "all_reduce" else 1)
             found[1] += times
 
@@ -303,7 +305,6 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
             add("all_reduce", "data", alike, MASTER * held / part.size, rounds)
     if plan.stages > 1:
         sends = 2.0 * plan.steps * plan.virtual
-        sums["send", "stages"] = [_between_stages(share) * sends, sends]
-        groups["stages"] = _stage_group(plan)
-        add("all_reduce", "stages", groups["stages"], _at_the_ends(share), 2.0)
-    return [StepTraffic(kind, over, groups[over], size, times) for (kind, over), (size, times) in sums.items()]
+        sums["send", "stages", _stage_group(plan)] = [_between_stages(share) * sends, sends]
+        add("all_reduce", "stages", _stage_group(plan), _at_the_ends(share), 2.0)
+    return [StepTraffic(*which, size, times) for which, (size, times) in sums.items()]

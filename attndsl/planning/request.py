@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attndsl.diagnostics import AttnError, did_you_mean, error, listed
+from attndsl.diagnostics import AttnError, did_you_mean, error, listed, warn
 from attndsl.graph import Graph
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.layouts import Layout, choose_layout, default_layout
@@ -44,16 +44,21 @@ def plan_on_paper(
     `choose_sizes` and, of a plan that a layout trains, `lay_out` raise.
     """
     on = machine(machine_name)
-    plan = read_choices(choices, on)
+    plan, given_choices = read_choices(choices, on)
     if searching:
         if plan.loss == "chunked":
             raise error(
                 "E0953", "`loss=chunked` needs words whole on each device, and `--search` divides them, too",
                 help="leave it out, or give the layout that the search proposes without it",
             )  # fmt: skip
-        return _searched(spec, graph, plan, on, nodes or 1, sizes)
+        return _searched(spec, graph, plan, on, nodes or 1, sizes, given_choices)
     found = choose_layout(layout, spec, graph) if layout else default_layout(graph, (nodes or 1) * on.devices)
     work = _work(graph, plan, found)
+    if found.parameters is None and "parameters" in given_choices and plan.parameters != "whole":
+        raise error(
+            "E0953", f"`parameters={plan.parameters}`: the layout leaves parameters whole",
+            help="say it in one place: leave it out, or let the layout say `parameters on` a dimension of its mesh",
+        )  # fmt: skip
     plan = plan_of(found, work, plan)
     if nodes is not None and plan.devices != nodes * on.devices:
         raise error(
@@ -62,7 +67,7 @@ def plan_on_paper(
         )  # fmt: skip
     batch = batch_axis(work)
     if plan.laid_out:
-        lay_out(graph, found)
+        warn(*lay_out(graph, found).warnings)
     parts = microbatches(found)
     rows = sizes.get(batch, plan.data * max(plan.micro_batch, 1) * (parts or 1))
     given = _sizes(graph, {**sizes, batch: rows})
@@ -73,7 +78,7 @@ def plan_on_paper(
                 help=f"give a multiple of {plan.data * parts}: `--size {batch}=…`, or say `in … microbatches`",
             )  # fmt: skip
         each = rows // (plan.data * parts)
-        if each != plan.micro_batch and "micro_batch" in choices:
+        if each != plan.micro_batch and "micro_batch" in given_choices:
             raise error(
                 "E0953", f"`micro_batch={plan.micro_batch}`: the layout takes {rows:,} rows in {parts} microbatches of "
                 f"{each} on each device", help="say it in one place: leave out `micro_batch`, or give another `--size`",
@@ -83,7 +88,13 @@ def plan_on_paper(
 
 
 def _searched(
-    spec: Spec, graph: Graph, plan: ParallelPlan, on: MachineModel, nodes: int, sizes: Mapping[str, int]
+    spec: Spec,
+    graph: Graph,
+    plan: ParallelPlan,
+    on: MachineModel,
+    nodes: int,
+    sizes: Mapping[str, int],
+    choices: Collection[str],
 ) -> SearchResult:
     def by(layout: str) -> Workload:
         return _work(graph, plan, choose_layout(layout, spec, graph))
@@ -98,7 +109,7 @@ def _searched(
     work = _work(graph, plan)
     batch, devices = batch_axis(work), nodes * on.devices
     given = _sizes(graph, {batch: ROWS * devices, **sizes})
-    return search(work, replace(plan, batch=given.pop(batch)), on, devices, given, by, refusal)
+    return search(work, replace(plan, batch=given.pop(batch)), on, devices, given, by, refusal, choices)
 
 
 def _work(graph: Graph, plan: ParallelPlan, layout: Layout | None = None) -> Workload:
@@ -110,24 +121,24 @@ def _sizes(graph: Graph, given: Mapping[str, int]) -> dict[str, int]:
     return {choice.name: choice.value for choice in choose_sizes(graph, given)}
 
 
-def read_choices(text: str, on: MachineModel) -> ParallelPlan:
-    """`virtual=3, recompute=full`: a plan's choices that no layout says. The best attention kernel of the
-    machine is taken where none is named.
+def read_choices(text: str, on: MachineModel) -> tuple[ParallelPlan, frozenset[str]]:
+    """`virtual=3, recompute=full`: a plan's choices that no layout says, and the names of those that are there. The
+    best attention kernel of the machine is taken where none is named.
 
     Raises E0953 for what is no such choice.
     """
     plan = replace(
         ParallelPlan(), attention=max(on.attention, key=lambda kernel: on.attention[kernel], default="materialised")
     )
+    chosen: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = (piece.strip() for piece in part.partition("="))
         if name not in CHOICES:
             raise error(
                 "E0953", f"a plan has no `{name}`", note=f"it has {listed(CHOICES)}", help=did_you_mean(name, CHOICES)
             )  # fmt: skip
-        chosen: dict[str, Any] = {name: _choice(name, value, on)}
-        plan = replace(plan, **chosen)
-    return plan
+        chosen[name] = _choice(name, value, on)
+    return replace(plan, **chosen), frozenset(chosen)
 
 
 def _choice(name: str, value: str, on: MachineModel) -> int | str | bool:

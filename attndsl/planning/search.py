@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.planning.laid_out import layout_text, names
@@ -14,6 +14,7 @@ from attndsl.records import Frozen, replace
 
 MICRO_BATCHES = (1, 2, 4)
 MOST_CONTEXT = 16
+MOST_REFUSED = 32
 
 
 class SearchResult(Frozen):
@@ -43,22 +44,23 @@ def search(
     tokens: Mapping[str, int],
     by: Callable[[str], Workload] | None = None,
     refusal: Callable[[str], AttnError | None] = lambda layout: None,
+    given: Collection[str] = (),
 ) -> SearchResult:
     """Tries all degrees of parallelism, micro-batches and virtual stages for so many devices; of each, the least
-    recomputation that fits. `plan` says the rest: batch, precision, kernels. `by` gives the work by a layout, which
-    leaves whole what it does not name, and `refusal` why the model cannot be laid out by one, if it cannot: such plans
-    are left out.
+    recomputation that fits. `plan` says the rest: batch, precision, kernels, and of what is tried all that was `given`.
+    `by` gives the work by a layout, which leaves whole what it does not name, and `refusal` why the model cannot be
+    laid out by one, if it cannot: such plans are left out, and after so many (`MOST_REFUSED`) no more are looked at.
 
     Raises E0954 where none fits, or none that does can be laid out.
     """
     found: dict[ParallelPlan, StepPrediction] = {}
     count, least = 0, None
     known, works = KnownCosts(), {1: work}
-    for candidate in _candidates(work, plan, machine, devices, tokens, found):
+    for candidate in _candidates(work, plan, machine, devices, tokens, found, given):
         tensor = candidate.tensor
         if tensor not in works:
             works[tensor] = by(layout_text(ParallelPlan(tensor=tensor), work)) if by else work
-        for recompute in RECOMPUTE:
+        for recompute in (plan.recompute,) if "recompute" in given else RECOMPUTE:
             prediction = predict(works[tensor], replace(candidate, recompute=recompute), machine, tokens, known)
             count += 1
             if least is None or prediction.memory.total < least.memory.total:
@@ -75,6 +77,8 @@ def search(
         why = refusal(layout)
         if why is not None:
             refused.append(why)
+            if len(refused) == MOST_REFUSED:
+                break
             continue
         laid_out.append((prediction, layout))
         if len(laid_out) == 2:
@@ -88,7 +92,7 @@ def search(
             "E0954", f"plans for {devices:,} devices of {machine.name} fit, but the model cannot be laid out by them",
             note=f"of the fastest one: {refused[0].diagnostics[0].message}", help=f"other sizes, {ways}",
         )  # fmt: skip
-    note = "no degrees of parallelism suit the model and the batch"
+    note = f"no degrees of parallelism suit the model and the batch{', and what `--plan` says' if given else ''}"
     if least is not None:
         held, there = (f"{size / 1e9:.1f} GB" for size in (least.memory.total, machine.memory))
         note = f"the least memory, {held} of {there}, takes {least.plan.describe()}"
@@ -102,6 +106,7 @@ def _candidates(
     devices: int,
     tokens: Mapping[str, int],
     found: Mapping[ParallelPlan, object],
+    given: Collection[str] = (),
 ) -> Iterator[ParallelPlan]:
     """Tokens of one text are divided (context parallelism) no further than it takes to find a plan that fits."""
     sizes = {**work.graph.sizes, **tokens, batch_axis(work): plan.batch}
@@ -117,27 +122,27 @@ def _candidates(
                     continue
                 sequence = tensor > 1 and bool(token_axis(work))
                 degrees = replace(plan, data=data, tensor=tensor, context=context, stages=stages, sequence=sequence)
-                yield from (each for each in _finer(work, degrees, experts) if not problem(each, work, machine, sizes))
+                finer = _finer(work, degrees, experts, given)
+                yield from (each for each in finer if not problem(each, work, machine, sizes))
 
 
-def _finer(work: Workload, plan: ParallelPlan, experts: Iterable[int]) -> Iterator[ParallelPlan]:
-    """Plans of these degrees: experts on so many devices where rows allow it, virtual stages, micro-batches."""
+def _finer(
+    work: Workload, plan: ParallelPlan, experts: Iterable[int], given: Collection[str]
+) -> Iterator[ParallelPlan]:
+    """Plans of these degrees: experts on so many devices where rows allow it, virtual stages, micro-batches, and
+    whether parameters are divided, if there is something to divide them over. What is `given` stays as it is."""
     whole = plan.data * plan.context
     virtuals = {1} if plan.stages == 1 or plan.alike else {1, work.layers // plan.stages}
+    virtuals = {plan.virtual} if "virtual" in given else virtuals
+    micro_batches = (plan.micro_batch,) if "micro_batch" in given else MICRO_BATCHES
+    parameters: tuple[str, ...] = ("states", "divided") if plan.stages == 1 or plan.alike else ("states",)
+    parameters = ("whole",) if whole == 1 else (plan.parameters,) if "parameters" in given else parameters
     for count in (n for n in experts if n == whole or plan.data % n == 0):
         for virtual in sorted(n for n in virtuals if n >= 1 and plan.stages * n <= max(work.layers, 1)):
-            for rows in MICRO_BATCHES:
+            for rows in micro_batches:
                 if rows * plan.data <= plan.batch and plan.batch % (rows * plan.data) == 0:
-                    for parameters in ("states", "divided") if plan.stages == 1 or plan.alike else ("states",):
-                        found = replace(plan, experts=count, virtual=virtual, micro_batch=rows, parameters=parameters)
-                        yield replace(found, replicas=replicas(found))
-
-
-def replicas(plan: ParallelPlan) -> int:
-    """Of divided parameters, where a layout divides them over one dimension of its mesh, the first that has rows."""
-    whole = plan.data * plan.context
-    apart = plan.data if plan.context > 1 else whole if plan.experts in (1, whole) else whole // plan.experts
-    return whole // apart if plan.parameters == "divided" else 1
+                    for way in parameters:
+                        yield replace(plan, experts=count, virtual=virtual, micro_batch=rows, parameters=way)
 
 
 def _divisors(number: int) -> list[int]:

@@ -53,9 +53,8 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
     yield ""
     sizes = _number(plan.batch, "row") + (f", {_number(p.tokens, 'token')}" if p.tokens else "")
     sizes += f"; {_number(plan.micro_batches, 'micro-batch')} of {plan.micro_batch:,}"
-    held = "states" if plan.parameters == "divided" and not plan.layerwise else plan.parameters
     how = [
-        f"recomputation {plan.recompute}", f"parameters {_PARAMETERS[held]}",
+        f"recomputation {plan.recompute}", f"parameters {_PARAMETERS[plan.parameters]}",
         *(["sequence parallelism"] if plan.sequence else []),
         *([f"schedule {plan.schedule}"] if plan.stages > 1 else []),
         *([f"dispatch {plan.dispatch}"] if plan.experts > 1 else []),
@@ -108,7 +107,7 @@ def _table(heading: str, rows: list[tuple[str, str, str]]) -> Iterable[str]:
 
 
 def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("ch") else "s")
 
 
 def _quantity(value: float, unit: str) -> str:
@@ -167,7 +166,8 @@ def to_json(found: StepPrediction | SearchResult, tokens: float | None = None) -
         "schema": SCHEMA,
         "machine": found.machine.name,
         "devices": found.plan.devices,
-        "plan": {field.name: getattr(found.plan, field.name) for field in fields(found.plan)},
+        "plan": {field.name: getattr(found.plan, field.name) for field in fields(found.plan)}
+        | {"mesh": [{field.name: getattr(part, field.name) for field in fields(part)} for part in found.plan.parts]},
         "seconds": found.seconds,
         "parts": dict(found.parts),
         "memory": {name: getattr(found.memory, name) for name in HELD} | {"total": found.memory.total},

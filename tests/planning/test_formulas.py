@@ -98,7 +98,7 @@ def test_rows_that_experts_of_one_node_share_travel_once():
         found = [each for each in traffic(whole, layers(work), H100, backward=backward) if each.over == "experts"]
         assert [each.kind for each in found] == kinds
         assert [each.size for each in found] == [8 * 2 * 1024 * 2 * 4096, 8 * 2 * 1024 * 4096]
-    far = DeviceGroup(16, 8)
+    far = DeviceGroup(((16, 8),))
     assert H100.exchange(1e9, far, 2.0) < H100.exchange(1e9, far, 1.0) < 2 * H100.exchange(1e9, far, 2.0)
 
 
@@ -144,11 +144,11 @@ def test_layers_are_cut_evenly():
 
 
 def test_a_share_of_a_mesh_is_counted_by_its_place():
-    assert (DeviceGroup(8).in_node(8), DeviceGroup(8).nodes(8)) == (8, 1)
-    assert (DeviceGroup(16, 8).in_node(8), DeviceGroup(16, 8).nodes(8)) == (1, 16)
-    assert (DeviceGroup(16, 2).in_node(8), DeviceGroup(16, 2).nodes(8)) == (4, 4)
+    assert (DeviceGroup(((8, 1),)).in_node(8), DeviceGroup(((8, 1),)).nodes(8)) == (8, 1)
+    assert (DeviceGroup(((16, 8),)).in_node(8), DeviceGroup(((16, 8),)).nodes(8)) == (1, 16)
+    assert (DeviceGroup(((16, 2),)).in_node(8), DeviceGroup(((16, 2),)).nodes(8)) == (4, 4)
     inside, across, alone = (
-        H100.gather(1e9, group) for group in (DeviceGroup(8), DeviceGroup(16, 2), DeviceGroup(16, 8))
+        H100.gather(1e9, group) for group in (DeviceGroup(((8, 1),)), DeviceGroup(((16, 2),)), DeviceGroup(((16, 8),)))
     )
     assert inside < across < alone
 

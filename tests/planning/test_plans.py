@@ -14,6 +14,7 @@ from attndsl.ops import Repeat
 from attndsl.planning import ParallelPlan as Plan
 from attndsl.planning import StepPrediction, machine, predict, work_of
 from attndsl.planning.laid_out import layout_text, microbatches, plan_of
+from attndsl.planning.machines import DeviceGroup
 from attndsl.planning.plan import CHOICES, WORDS
 from attndsl.planning.request import plan_on_paper, read_tokens
 from attndsl.planning.search import SearchResult, _candidates, search
@@ -60,10 +61,10 @@ def test_rows_are_those_of_the_batch_whatever_comes_first():
 
 def test_replicas_have_the_same_part_of_divided_parameters():
     plan = planned("llama:3-8b", "replica=2, data=8; B on replica; B on data; parameters on data", batch=16)
-    assert (plan.data, plan.replicas) == (16, 2)
+    assert (plan.data, plan.dividing(experts=False).dimensions) == (16, ((8, 1),))
     work = work_of(elaborate(open_spec("llama:3-8b"), {}))
     found = predict(work, plan, H100, {"T": 4096})
-    alone = predict(work, replace(plan, replicas=1), H100, {"T": 4096})
+    alone = predict(work, replace(plan, mesh=()), H100, {"T": 4096})
     assert found.memory.states == pytest.approx(2 * alone.memory.states)
     assert {each.kind for each in found.moved} - {each.kind for each in alone.moved} == {"all_reduce"}
 
@@ -202,12 +203,47 @@ def searched(spec: str, nodes: int, batch: int, tokens: int) -> tuple[SearchResu
 )
 def test_what_the_search_proposes_is_a_layout(spec, nodes, batch, tokens, left_out):
     found, again = searched(spec, nodes, batch, tokens)
-    assert again.plan == replace(found.best.plan, order=again.plan.order)
+    assert again.plan == found.best.plan
     assert again.seconds == pytest.approx(found.best.seconds, rel=1e-9)
+    assert found.runner_up is None or found.runner_up.plan.describe() != found.best.plan.describe()
     assert again.memory.total == pytest.approx(found.best.memory.total, rel=1e-9)
     if left_out:
         assert found.best.plan.tensor > 1
         assert left_out not in found.layout
+
+
+def test_the_search_keeps_what_is_given():
+    opened = open_spec("gpt2")
+    graph = elaborate(opened, {})
+    asked = {"machine_name": "h100x8", "nodes": 1, "layout": None, "sizes": {"B": 64, "T": 512}, "searching": True}
+    for given in (
+        {"micro_batch": 8, "recompute": "full", "parameters": "whole"},
+        {"virtual": 3, "schedule": "1f1b", "micro_batch": 1},
+    ):
+        found = plan_on_paper(opened, graph, choices=",".join(f"{name}={it}" for name, it in given.items()), **asked)
+        for prediction in (found.best, found.runner_up):
+            assert {name: getattr(prediction.plan, name) for name in given} == given
+    with pytest.raises(AttnError, match=r"E0954[^`]*and what `--plan` says"):
+        plan_on_paper(opened, graph, choices="micro_batch=65", **asked)
+
+
+def test_parameters_that_lie_where_tokens_do_are_a_layout():
+    """Of one long text."""
+    opened = open_spec("llama:3-8b")
+    graph = elaborate(opened, {"context": 262144})
+    asked = {"machine_name": "h100x8", "nodes": 2, "sizes": {"B": 1, "T": 262144}}
+    found = plan_on_paper(opened, graph, layout=None, choices="attention=flash2", searching=True, **asked)
+    assert found.best.plan.data == 1
+    assert "parameters on context" in found.layout
+    again = plan_on_paper(opened, graph, layout=found.layout, choices=written(found.best.plan), **asked)
+    assert again.plan == found.best.plan
+    assert again.memory.total == pytest.approx(found.best.memory.total, rel=1e-9)
+
+
+def test_what_stages_do_with_parameters_is_said(attndsl):
+    argv = ("inspect", "gpt2", "--machine", "h100x8", "--layout", "stages=2, data=4; h on stages; B on data")
+    argv = (*argv, "--plan", "schedule=1f1b", "--json")
+    assert json.loads(attndsl(*argv).out)["plan"]["parameters"] == "states"
 
 
 def test_experts_are_on_as_many_devices_as_all_that_is_named_like_them_allows():
@@ -244,7 +280,7 @@ def test_layers_in_stages_are_a_layout():
     layout = choose_layout(layout_text(plan, work), opened, graph)
     assert "layer on stages in 16 microbatches" in str(layout)
     assert microbatches(layout) == plan.micro_batches == 16
-    assert plan_of(layout, work, plan) == replace(plan, order=("context", "data", "tensor"))
+    assert plan_of(layout, work, plan) == plan
     asked = {"machine_name": "h100x8", "nodes": None, "choices": "", "sizes": {"B": 64, "T": 2048}}
     found = plan_on_paper(opened, graph, layout="stages=4, data=2; layer on stages; B on data", **asked)
     assert (found.plan.stages, found.plan.micro_batch) == (4, 8)
@@ -276,6 +312,8 @@ def test_what_is_said_twice_or_has_no_effect_is_refused():
 
     stages = "stages=4; h on stages in 16 microbatches"
     assert "64 rows in 16 microbatches of 4 on each device" in refused("gpt2", stages, "micro_batch=1")
+    whole = "data=2; B on data; parameters whole"
+    assert "`parameters=divided`: the layout leaves parameters whole" in refused("gpt2", whole, "parameters=divided")
     assert "`--search` divides them" in refused("gpt2", None, "loss=chunked", searching=True)
     assert "those of `repeat block` are whole" in refused("t5:nano", "stages=2; encoder.block on stages", "")
     opened = open_spec("gpt2")
@@ -289,11 +327,66 @@ def test_the_help_has_all_that_a_plan_may_say(attndsl):
     assert all(f"{name}=" in said for name in CHOICES)
 
 
+def tensor(plan: Plan) -> DeviceGroup:
+    return plan.tensor_group
+
+
+def data(plan: Plan) -> DeviceGroup:
+    return plan.dividing(experts=False)
+
+
+def copies(plan: Plan) -> DeviceGroup:
+    return plan.repeating(experts=False)
+
+
+def experts(plan: Plan) -> DeviceGroup:
+    return plan.expert_group
+
+
+@pytest.mark.parametrize(
+    ("spec", "layout", "group", "dimensions"),
+    [
+        ("llama:3-8b", "data=4, model=4, context=2; B on data; heads on model; T on context", data, ((4, 8),)),
+        ("llama:3-8b", "data=4, model=4, context=2; B on data; heads on model; T on context", copies, ((2, 1),)),
+        ("llama:3-8b", "data=4, context=2, model=4; B on data; heads on model; T on context", copies, ((2, 4),)),
+        ("llama:3-8b", "replica=4, data=8; B on replica; B on data", data, ((4, 8),)),
+        ("llama:3-8b", "replica=4, data=8; B on replica; B on data", copies, ((8, 1),)),
+        ("llama:3-8b", "replica=4, data=8; B on replica; B on data; parameters on data", data, ((8, 1),)),
+        ("llama:3-8b", "context=4; T on context; parameters on context", data, ((4, 1),)),
+        ("mixtral", "data=4, context=8; B on data; T on context; n on data", experts, ((4, 8),)),
+        ("mixtral", "data=4, context=2; B on data; T on context; n on data; n on context", experts, ((8, 1),)),
+        ("mixtral", "data=4, model=2, context=2; B on data; T on context; n on data; n on context; heads on model",
+         experts, ((4, 4), (2, 1))),
+    ],
+)  # fmt: skip
+def test_groups_are_those_of_the_mesh(spec, layout, group, dimensions):
+    assert group(planned(spec, layout)).dimensions == dimensions
+
+
+def test_experts_are_divided_where_they_lie_and_where_parameters_are():
+    plan = planned("mixtral", "data=4, experts=2, context=2; B on data; B on experts; T on context; n on experts")
+    assert plan.dividing(experts=True).dimensions == ((4, 4),)
+    assert plan.repeating(experts=True).dimensions == ((2, 1),)
+    assert plan == Plan(data=8, experts=2, context=2, mesh=plan.mesh)
+    with pytest.raises(AttnError, match=r"E0953.*`parameters on model`.*where rows or tokens lie"):
+        planned("gpt2", "data=2, model=4; B on data; heads on model; parameters on model")
+
+
+def test_collectives_of_one_kind_in_several_groups_are_told_apart():
+    plan = planned("mixtral", "data=4, experts=2; B on data; B on experts; n on experts", batch=8)
+    moved = predict(work_of(elaborate(open_spec("mixtral"), {})), plan, H100, {"T": 1024}).moved
+    assert {each.group.size for each in moved if (each.kind, each.over) == ("all_reduce", "data")} == {2}
+    plan = planned("mixtral", "replica=2, data=4; B on replica; B on data; n on replica; parameters on data", batch=8)
+    plan = replace(plan, parameters="states")
+    moved = predict(work_of(elaborate(open_spec("mixtral"), {})), plan, H100, {"T": 1024}).moved
+    assert {each.group.size for each in moved if (each.kind, each.over) == ("all_gather", "data")} == {4, 8}
+
+
 def test_the_order_of_a_mesh_says_which_devices_are_near():
     near = planned("llama:3-8b", "data=8, model=8; B on data; heads, hidden, vocab on model", batch=8)
     far = planned("llama:3-8b", "model=8, data=8; B on data; heads, hidden, vocab on model", batch=8)
-    assert (near.tensor_group.stride, near.data_group.stride) == (1, 8)
-    assert (far.tensor_group.stride, far.data_group.stride) == (8, 1)
+    assert [group(near).dimensions for group in (tensor, data)] == [((8, 1),), ((8, 8),)]
+    assert [group(far).dimensions for group in (tensor, data)] == [((8, 8),), ((8, 1),)]
     work = work_of(elaborate(open_spec("llama:3-8b"), {}))
     inside, across = (predict(work, plan, H100, {"T": 8192}).parts["tensor"] for plan in (near, far))
     assert across > 3 * inside
@@ -413,6 +506,27 @@ def test_the_search_leaves_out_what_cannot_be_laid_out():
         search(*asked, refusal=lambda text: why)
     assert "plans for 8 devices of h100x8 fit, but the model cannot be laid out by them" in str(refused.value)
     assert "of the fastest one: 12 cannot be divided over the 8 devices along `model`" in str(refused.value)
+
+
+def test_the_search_ends_where_nothing_can_be_laid_out(monkeypatch):
+    """Of many degrees: what refuses all of them is no matter of degrees."""
+    monkeypatch.setattr("attndsl.planning.search.MOST_REFUSED", 3)
+    asked: list[str] = []
+
+    def refusal(layout: str) -> AttnError:
+        asked.append(layout)
+        return error("E1004", "it cannot be divided")
+
+    with pytest.raises(AttnError, match="E0954"):
+        search(work_of(elaborate(open_spec("gpt2"), {})), Plan(batch=64), H100, 8, {"T": 512}, refusal=refusal)
+    assert len(asked) == 3
+
+
+def test_what_a_layout_leaves_whole_is_warned_of(attndsl):
+    layout = "data=5; B on data"
+    done = attndsl("inspect", "gpt2", "--machine", "h100x8", "--layout", layout, "--size", "B=5,T=64")
+    assert done.code == 0
+    assert "warning[W1003]: `wte.table`" in done.err
 
 
 def test_words_that_do_not_divide_are_left_whole():

@@ -122,6 +122,7 @@ LAYOUTS = {
     "context": "data=2, context=2; B on data; T on context",
     "three": "data=2, context=2, model=4; B on data; T on context; heads, 4*width, vocab on model",
     "replicas": "replica=2, data=2; B on replica; B on data; parameters on data",
+    "parameters along tokens": "context=4; T on context; parameters on context",
     "rows in parts of rows": "a=2, b=2, model=2; B on b; B on a; heads, 4*width on model",
     "sequence in context": "context=2, model=2; T on context; heads, 4*width, vocab on model; T on model",
     "words on both": "a=2, b=2; vocab, 4*width on b; vocab, 4*width on a; T on a",
