@@ -82,8 +82,10 @@ def test_what_no_rule_names_stays_whole():
     assert weights[0] - weights[1] == pytest.approx(12 * 12 * (8 * 768**2 + 4 * 768) * 3 / 4)
     with pytest.raises(AttnError, match=r"E0953.*plans leave whole what stands between layers"):
         planned("llama:3-8b", "model=2; width on model")
-    with pytest.raises(AttnError, match=r"E0953.*nothing that a plan can divide lies on `e`"):
-        planned("mixtral", "data=2, e=4; B on data; expert on e")
+    for layout in ("data=2, e=4; B on data; expert on e", "data=2, e=4; B on data"):
+        with pytest.raises(AttnError, match=r"E0953.*nothing that a plan can divide lies on `e`") as refused:
+            planned("mixtral", layout)
+        assert "lay the batch there: `B on e`" in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +181,10 @@ def test_the_search_finds_what_is_the_fastest_of_all_that_fit():
                 )  # fmt: skip
                 found = predict(work, other, H100, {"T": 2048})
                 assert not found.fits or found.seconds >= choice.best.seconds
+    text = open_text("model M(width=10000000) {\n  input x: [R, width]\n  output y = linear(x, width)\n}\n")
+    with pytest.raises(AttnError, match=r"E0954.*no plan for 8 devices of h100x8 fits") as refused:
+        search(work_of(elaborate(text, {})), Plan(batch=8), H100, 8, {})
+    assert "`--size R=…`" in str(refused.value)
     with pytest.raises(AttnError, match=r"E0954.*no plan for 8 devices of h100x8 fits"):
         search(work_of(elaborate(open_spec("gpt3:175b"), {})), plan, H100, 8, {"T": 2048})
 
