@@ -116,8 +116,8 @@ def test_an_ablation_changes_one_thing() -> None:
 @pytest.mark.slow
 def test_what_trains_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attndsl: Callable[..., Finished]) -> None:
     """One command after the other, as they stand, since some begin from the weights of others or use them; two steps of
-    each training, on a tenth of the sources, for which ten tokenizers are made."""
-    some = examples.sources()[::10]
+    each training, on a fortieth of the sources, for which ten tokenizers are made."""
+    some = examples.sources()[::40]
     monkeypatch.setattr(examples, "sources", lambda: some)
     monkeypatch.chdir(tmp_path)
     for command in TRAININGS:
