@@ -19,6 +19,7 @@ from attndsl.storage.whose import is_running, numbering
 
 PARTIAL = ".partial"  # the end of a name that is still being written
 _ROOM = 255 - len(f"..{0:08x}.{1 << 32}{PARTIAL}")
+_STAGED: set[Path] = set()  # what this process is writing: any other of its number is a dead one's, which had it before
 
 
 @contextlib.contextmanager
@@ -65,15 +66,18 @@ def staged(target: Path) -> Iterator[Path]:
     import shutil
 
     name = _begun(target)
-    for begun in target.parent.glob(f"{glob.escape(name)}*{PARTIAL}"):
-        if not is_running(begun.name.removeprefix(name).removesuffix(PARTIAL)):
-            shutil.rmtree(begun, ignore_errors=True)
     partial = target.with_name(f"{name}{os.getpid()}{PARTIAL}")
+    for begun in target.parent.glob(f"{glob.escape(name)}*{PARTIAL}"):
+        number = begun.name.removeprefix(name).removesuffix(PARTIAL)
+        if begun.absolute() not in _STAGED if begun == partial else not is_running(number):
+            shutil.rmtree(begun, ignore_errors=True)
     partial.mkdir(parents=True)  # one that is there is another's
+    _STAGED.add(partial.absolute())
     try:
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        _STAGED.remove(partial.absolute())
 
 
 def _begun(target: Path) -> str:
