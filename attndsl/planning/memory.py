@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attndsl.planning.plan import MASTER, ParallelPlan
+from attndsl.planning.plan import KINDS, MASTER, ParallelPlan
 from attndsl.planning.share import Share, backward_bytes, loss_bytes
 from attndsl.planning.stages import Stage
 from attndsl.planning.work import Segment
@@ -35,9 +35,9 @@ def memory_of(share: Share, stages: list[Stage], number: int) -> DeviceMemory:
     """What the devices of a stage hold at most."""
     plan, stage = share.plan, stages[number]
     weights = states = 0.0
-    for experts in (False, True):
-        count = stage.parameters(share, experts=experts)
-        apart = count / plan.dividing(experts=experts).size
+    for kind in KINDS:
+        count = stage.parameters(share, kind)
+        apart = count / plan.dividing(kind).size
         single = plan.precision == "fp32"  # the weights are the masters
         states += (2 if single else 3) * MASTER * apart
         if not plan.layerwise:
@@ -91,9 +91,9 @@ def _handed_on(share: Share, stage: Stage) -> float:
 def _gradients(share: Share, segment: Segment) -> float:
     """Bytes of those of the parameters of one round, as far as a device has them when a layer is done."""
     plan, total = share.plan, 0.0
-    for experts in (False, True):
-        count = share.parameters(segment, experts=experts)
-        total += MASTER * (count / plan.dividing(experts=experts).size if plan.layerwise else count)
+    for kind in KINDS:
+        count = share.parameters(segment, kind)
+        total += MASTER * (count / plan.dividing(kind).size if plan.layerwise else count)
     return total
 
 
@@ -101,7 +101,7 @@ def _working(share: Share, segment: Segment) -> float:
     """What one round has for a time on its way back."""
     plan = share.plan
     working = 0.0
-    here = sum(share.parameters(segment, experts=expert) for expert in (False, True))
+    here = sum(share.parameters(segment, kind) for kind in KINDS)
     if plan.layerwise and plan.kernels != "eager":  # of this and the next one
         here += sum(share.count(extent, whole_tokens=True) for extent in segment.others)
         working += 2 * plan.float_bytes * here

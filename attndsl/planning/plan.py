@@ -37,6 +37,17 @@ class MeshPart(Frozen):
     parameters: bool = False
 
 
+class ParameterKind(Frozen):
+    """Parameters that are divided over the same devices: those of experts, or the others; if `even`, those with an axis
+    that as many devices can divide. The rest stays whole where a layout divides parameters."""
+
+    experts: bool = False
+    even: bool = True
+
+
+KINDS = tuple(ParameterKind(experts, even) for experts in (False, True) for even in (True, False))
+
+
 class ParallelPlan(Frozen):
     """Degrees of parallelism, whose product is the number of devices, and choices that decide time and memory.
 
@@ -122,6 +133,12 @@ class ParallelPlan(Frozen):
         return self.parameters == "divided" and (self.stages == 1 or self.alike)
 
     @property
+    def evenly(self) -> bool:
+        """Whether parameters are divided as a layout divides them: along an axis, into equal parts. Other engines cut
+        all that there are, one behind the other."""
+        return self.layerwise and self.laid_out
+
+    @property
     def as_computed(self) -> ParallelPlan:
         """The plan, where what it says of parameters is what is done with them."""
         return self if self.layerwise or self.parameters != "divided" else replace(self, parameters="states")
@@ -171,20 +188,20 @@ class ParallelPlan(Frozen):
         """Those that share experts."""
         return self._group(lambda part: part.experts)
 
-    def dividing(self, *, experts: bool) -> DeviceGroup:
-        """Those that parameters, gradients and states are divided over: of experts, or the others."""
-        return self._group(lambda part: self._has_data(part, experts) and self._divides(part))
+    def dividing(self, kind: ParameterKind) -> DeviceGroup:
+        """Those that parameters, gradients and states are divided over."""
+        return self._group(lambda part: self._has_data(part, kind) and self._divides(part, kind))
 
-    def repeating(self, *, experts: bool) -> DeviceGroup:
+    def repeating(self, kind: ParameterKind) -> DeviceGroup:
         """Those that have the same part of them, and other data."""
-        return self._group(lambda part: self._has_data(part, experts) and not self._divides(part))
+        return self._group(lambda part: self._has_data(part, kind) and not self._divides(part, kind))
 
     @staticmethod
-    def _has_data(part: MeshPart, experts: bool) -> bool:
-        return part.degree != "tensor" and not (experts and part.experts)
+    def _has_data(part: MeshPart, kind: ParameterKind) -> bool:
+        return part.degree != "tensor" and not (kind.experts and part.experts)
 
-    def _divides(self, part: MeshPart) -> bool:
-        return self.parameters == "states" or (self.parameters == "divided" and part.parameters)
+    def _divides(self, part: MeshPart, kind: ParameterKind) -> bool:
+        return self.parameters == "states" or (self.parameters == "divided" and part.parameters and kind.even)
 
     @property
     def stride(self) -> int:

@@ -9,7 +9,7 @@ from attndsl.diagnostics import error
 from attndsl.planning.computing import attended, product_flops
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.memory import DeviceMemory, memory_of
-from attndsl.planning.plan import MASTER, RECOMPUTE, ParallelPlan, require
+from attndsl.planning.plan import KINDS, MASTER, RECOMPUTE, ParallelPlan, ParameterKind, require
 from attndsl.planning.rounds import Times, backward, forward
 from attndsl.planning.share import Share
 from attndsl.planning.stages import Stage, stages_of
@@ -37,7 +37,8 @@ class StepPrediction(Frozen):
     """A step by a plan. `parts` are the seconds of the busiest stage, and of what comes on top; they add up to
     `seconds`. `flops` are those of the model's products forwards and backwards, attention counted whole and nothing
     counted twice (Chowdhery et al., 2022, appendix B); `hidden` are those of them that masks leave out. `tokens` are
-    those of all texts that a model reads: whole numbers by rows and places, once where several have the same places."""
+    those of all texts that a model reads: whole numbers, or bools, by rows and places, once where several have the same
+    places."""
 
     plan: ParallelPlan
     machine: MachineModel
@@ -214,8 +215,8 @@ def _between_steps(share: Share, stages: list[Stage], slowest: Stage, machine: M
 
 def _updated(share: Share, stage: Stage) -> float:
     """The parameters whose states a device has."""
-    groups = {experts: share.plan.dividing(experts=experts) for experts in (False, True)}
-    return sum(stage.parameters(share, experts=experts) / group.size for experts, group in groups.items())
+    groups = {kind: share.plan.dividing(kind) for kind in KINDS}
+    return sum(stage.parameters(share, kind) / group.size for kind, group in groups.items())
 
 
 def _once(share: Share, stage: Stage, machine: MachineModel) -> float:
@@ -224,19 +225,19 @@ def _once(share: Share, stage: Stage, machine: MachineModel) -> float:
     plan = share.plan
     chunk = 1 / plan.virtual if plan.stages > 1 else 1
     reducing = gathering = 0.0
-    for experts in (False, True):
-        count = stage.parameters(share, experts=experts)
-        reducing += _reduced(plan, count, machine, experts=experts)
-        gathering += machine.gather(plan.float_bytes * count, plan.dividing(experts=experts))
+    for kind in KINDS:
+        count = stage.parameters(share, kind)
+        reducing += _reduced(plan, count, machine, kind)
+        gathering += machine.gather(plan.float_bytes * count, plan.dividing(kind))
     return exposed(machine, reducing, stage.backward.computing * chunk) + exposed(
         machine, gathering, stage.forward.computing * chunk
     )
 
 
-def _reduced(plan: ParallelPlan, count: float, machine: MachineModel, *, experts: bool) -> float:
+def _reduced(plan: ParallelPlan, count: float, machine: MachineModel, kind: ParameterKind) -> float:
     """Seconds until gradients are added up: each device has its part then, and the replicas of that have the same."""
-    part = plan.dividing(experts=experts)
-    repeated = machine.all_reduce(MASTER * count / part.size, plan.repeating(experts=experts))
+    part = plan.dividing(kind)
+    repeated = machine.all_reduce(MASTER * count / part.size, plan.repeating(kind))
     return machine.gather(MASTER * count, part) + repeated
 
 
@@ -247,10 +248,10 @@ def _layer_by_layer(share: Share, stage: Stage, machine: MachineModel) -> float:
     rounds = sum(times for segment, times in stage.segments if segment.carried) or 1
     for segment, times in stage.segments:
         gather = scatter = 0.0
-        for experts in (False, True):
-            count = share.parameters(segment, experts=experts)
-            gather += machine.gather(_gathered(plan, count), plan.dividing(experts=experts))
-            scatter += _reduced(plan, count, machine, experts=experts)
+        for kind in KINDS:
+            count = share.parameters(segment, kind)
+            gather += machine.gather(_gathered(plan, count), plan.dividing(kind))
+            scatter += _reduced(plan, count, machine, kind)
         part = 1 / rounds if segment.carried else 0.0
         ahead, behind = stage.forward.computing * part, stage.backward.computing * part
         each = exposed(machine, gather, ahead) + exposed(machine, gather + scatter, behind)
@@ -264,13 +265,13 @@ def _often(plan: ParallelPlan, segment: Segment, times: float) -> float:
     return times * (1 if plan.alike and not segment.carried else plan.micro_batches)
 
 
-def _rounds(share: Share, stage: Stage, *, experts: bool) -> Iterator[tuple[float, float]]:
+def _rounds(share: Share, stage: Stage, kind: ParameterKind) -> Iterator[tuple[float, float]]:
     """What parameters are moved together for data parallelism, and how often in a step."""
     if not share.plan.layerwise:
-        yield stage.parameters(share, experts=experts), 1.0
+        yield stage.parameters(share, kind), 1.0
         return
     for segment, times in stage.segments:
-        yield share.parameters(segment, experts=experts), _often(share.plan, segment, times)
+        yield share.parameters(segment, kind), _often(share.plan, segment, times)
 
 
 def _gathered(plan: ParallelPlan, count: float) -> float:
@@ -297,9 +298,9 @@ def _moved(share: Share, stage: Stage, machine: MachineModel) -> Iterable[StepTr
         for way, often in ((False, 1 + again), (True, 1)):
             for each in traffic(share, segment, machine, backward=way):
                 add(each.kind, each.over, groups[each.over], each.size, float(often * times * plan.micro_batches))
-    for experts in (False, True):
-        part, alike = plan.dividing(experts=experts), plan.repeating(experts=experts)
-        for held, rounds in _rounds(share, stage, experts=experts):
+    for kind in KINDS:
+        part, alike = plan.dividing(kind), plan.repeating(kind)
+        for held, rounds in _rounds(share, stage, kind):
             add("all_gather", "data", part, _gathered(plan, held), rounds * (2 if plan.layerwise else 1))
             add("reduce_scatter", "data", part, MASTER * held, rounds)
             add("all_reduce", "data", alike, MASTER * held / part.size, rounds)

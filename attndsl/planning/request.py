@@ -51,6 +51,8 @@ def plan_on_paper(
                 "E0953", "`loss=chunked` needs words whole on each device, and `--search` divides them, too",
                 help="leave it out, or give the layout that the search proposes without it",
             )  # fmt: skip
+        if plan.virtual > 1 and plan.schedule == "gpipe":
+            raise error("E0953", f"`virtual={plan.virtual}`: virtual stages need `schedule=1f1b`", help="say that, too")
         return _searched(spec, graph, plan, on, nodes or 1, sizes, given_choices)
     found = choose_layout(layout, spec, graph) if layout else default_layout(graph, (nodes or 1) * on.devices)
     work = _work(graph, plan, found)
@@ -67,7 +69,8 @@ def plan_on_paper(
         )  # fmt: skip
     batch = batch_axis(work)
     if plan.laid_out:
-        warn(*lay_out(graph, found).warnings)
+        divided = found if plan.parameters == "divided" else replace(found, parameters=None)
+        warn(*lay_out(graph, divided).warnings)
     parts = microbatches(found)
     rows = sizes.get(batch, plan.data * max(plan.micro_batch, 1) * (parts or 1))
     given = _sizes(graph, {**sizes, batch: rows})

@@ -88,8 +88,9 @@ def search(
         return SearchResult(best, others[0][0] if others else None, layout, count)
     ways = f"more nodes, or another batch: `--nodes`, `--size {batch_axis(work)}=…`"
     if refused:
+        them = "them" if len(refused) == len(found) else f"the fastest {len(refused)} of them"
         raise error(
-            "E0954", f"plans for {devices:,} devices of {machine.name} fit, but the model cannot be laid out by them",
+            "E0954", f"plans for {devices:,} devices of {machine.name} fit, but the model cannot be laid out by {them}",
             note=f"of the fastest one: {refused[0].diagnostics[0].message}", help=f"other sizes, {ways}",
         )  # fmt: skip
     note = f"no degrees of parallelism suit the model and the batch{', and what `--plan` says' if given else ''}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from attndsl.planning.plan import MASTER, ParallelPlan
+from attndsl.planning.plan import MASTER, ParallelPlan, ParameterKind
 from attndsl.planning.work import EXPERTS, INNER, ROUTED, TOKENS, Extent, Keeping, Segment, Workload, batch_axis
 from attndsl.sizes import Size
 
@@ -22,7 +22,7 @@ class Share:
         self.sizes = dict(work.graph.sizes) | tokens
         self.rows = math.prod(tokens.values())  # of tokens, in a micro-batch
         self._lengths = {} if lengths is None else lengths  # of sizes, at these tokens
-        self._parameters: dict[tuple[int, bool], float] = {}
+        self._parameters: dict[tuple[int, ParameterKind, int], float] = {}
         self._kept: dict[tuple[int, str], float] = {}
         self.products: dict[tuple[int, str], float] = {}  # seconds that each takes one way
 
@@ -51,14 +51,20 @@ class Share:
             self._kept[key] = _kept_bytes(self, segment)
         return self._kept[key]
 
-    def parameters(self, segment: Segment, *, experts: bool) -> float:
-        """How many parameters of a segment's one round a device has, before they are divided over data: those of
-        experts, or the others."""
-        key = (id(segment), experts)
+    def parameters(self, segment: Segment, kind: ParameterKind) -> float:
+        """How many parameters of a kind of a segment's one round a device has, before they are divided over data."""
+        devices = self.plan.dividing(ParameterKind(kind.experts)).size if self.plan.evenly else 1
+        key = (id(segment), kind, devices)
         if key not in self._parameters:
-            own = (each for each in segment.weights if any(kind == EXPERTS for _, kind in each) == experts)
+            own = (each for each in segment.weights if self._kind(each, devices) == kind)
             self._parameters[key] = sum(self.count(each, whole_tokens=True) for each in own)
         return self._parameters[key]
+
+    def _kind(self, weight: Extent, devices: int) -> ParameterKind:
+        degrees = {INNER: self.plan.tensor, EXPERTS: self.plan.experts}
+        free = (self.length(size) for size, kind in weight if degrees.get(kind, 1) == 1)
+        even = devices == 1 or any(length % devices == 0 for length in free)
+        return ParameterKind(any(kind == EXPERTS for _, kind in weight), even)
 
     def held(self, extent: Extent) -> float:
         """How many elements of it a device has: of rows that go to experts those of all devices that share these, where

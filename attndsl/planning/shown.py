@@ -54,7 +54,7 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
     sizes = _number(plan.batch, "row") + (f", {_number(p.tokens, 'token')}" if p.tokens else "")
     sizes += f"; {_number(plan.micro_batches, 'micro-batch')} of {plan.micro_batch:,}"
     how = [
-        f"recomputation {plan.recompute}", f"parameters {_PARAMETERS[plan.parameters]}",
+        f"recomputation {plan.recompute}", f"parameters {_parameters(plan)}",
         *(["sequence parallelism"] if plan.sequence else []),
         *([f"schedule {plan.schedule}"] if plan.stages > 1 else []),
         *([f"dispatch {plan.dispatch}"] if plan.experts > 1 else []),
@@ -92,8 +92,11 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
     yield from _wrapped(CONVENTION)
 
 
-_PARAMETERS = {"whole": "whole on each device", "states": "whole, gradients and states divided over data",
-               "divided": "divided over data"}  # fmt: skip
+def _parameters(plan: ParallelPlan) -> str:
+    if plan.parameters == "states":
+        return "whole, gradients and states divided over data"
+    over = [part.degree for part in plan.parts if part.parameters and part.size > 1]
+    return f"divided over {over[0]}" if plan.parameters == "divided" and over else "whole on each device"
 
 
 def _table(heading: str, rows: list[tuple[str, str, str]]) -> Iterable[str]:
@@ -133,7 +136,7 @@ def _chosen(choice: SearchResult, title: str, tokens: float | None) -> str:
     lines.append(f"  --plan {written(choice.best.plan)}")
     other = choice.runner_up
     if other is None:
-        lines.append("no other degrees of parallelism fit")
+        lines.append("no other degrees of parallelism were found that fit and can be laid out")
     else:
         slower = other.seconds / choice.best.seconds - 1
         lines.append(f"the runner-up, {slower:.1%} slower: {other.plan.describe()}; {_memory_of(other)}")

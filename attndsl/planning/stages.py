@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attndsl.planning.plan import ParallelPlan
+from attndsl.planning.plan import ParallelPlan, ParameterKind
 from attndsl.planning.rounds import Times
 from attndsl.planning.share import Share
 from attndsl.planning.work import Segment, Workload
@@ -32,9 +32,9 @@ class Stage:
         self.backward.add(backward, times)
         self.layers += (forward.total + backward.total) * times if segment.carried else 0.0
 
-    def parameters(self, share: Share, *, experts: bool) -> float:
+    def parameters(self, share: Share, kind: ParameterKind) -> float:
         """How many of them a device has, before they are divided over data."""
-        return sum(times * share.parameters(segment, experts=experts) for segment, times in self.segments)
+        return sum(times * share.parameters(segment, kind) for segment, times in self.segments)
 
 
 def stages_of(work: Workload, plan: ParallelPlan, costs: Mapping[int, tuple[Times, Times]]) -> list[Stage]:

@@ -10,6 +10,7 @@ from attndsl.elaborate import elaborate, open_spec, shipped
 from attndsl.inspection import choose_sizes, inspect
 from attndsl.planning import ParallelPlan, machine, predict, work_of
 from attndsl.planning.machines import DeviceGroup
+from attndsl.planning.plan import KINDS
 from attndsl.planning.prediction import batch_axis
 from attndsl.planning.share import Share
 from attndsl.planning.stages import cut
@@ -35,7 +36,7 @@ def test_parameters_and_operations_are_those_of_the_model(spec):
     work = work_of(graph)
     sizes = {choice.name: choice.value for choice in choose_sizes(graph, {})}
     share = Share(work, ParallelPlan(), sizes)
-    held = (s.times * (share.parameters(s, experts=False) + share.parameters(s, experts=True)) for s in work.segments)
+    held = (s.times * sum(share.parameters(s, kind) for kind in KINDS) for s in work.segments)
     assert sum(held) == graph.parameter_count
     batch = batch_axis(work)
     sizes[batch] = 8

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from attndsl.diagnostics import AttnError, error
+from attndsl.diagnostics import AttnError, collected, error
 from attndsl.elaborate import elaborate, open_spec, open_text
 from attndsl.layouts import choose_layout
 from attndsl.layouts.laid_out import lay_out
@@ -15,7 +15,7 @@ from attndsl.planning import ParallelPlan as Plan
 from attndsl.planning import StepPrediction, machine, predict, work_of
 from attndsl.planning.laid_out import layout_text, microbatches, plan_of
 from attndsl.planning.machines import DeviceGroup
-from attndsl.planning.plan import CHOICES, WORDS
+from attndsl.planning.plan import CHOICES, WORDS, ParameterKind
 from attndsl.planning.request import plan_on_paper, read_tokens
 from attndsl.planning.search import SearchResult, _candidates, search
 from attndsl.planning.shown import written
@@ -61,7 +61,7 @@ def test_rows_are_those_of_the_batch_whatever_comes_first():
 
 def test_replicas_have_the_same_part_of_divided_parameters():
     plan = planned("llama:3-8b", "replica=2, data=8; B on replica; B on data; parameters on data", batch=16)
-    assert (plan.data, plan.dividing(experts=False).dimensions) == (16, ((8, 1),))
+    assert (plan.data, plan.dividing(ParameterKind()).dimensions) == (16, ((8, 1),))
     work = work_of(elaborate(open_spec("llama:3-8b"), {}))
     found = predict(work, plan, H100, {"T": 4096})
     alone = predict(work, replace(plan, mesh=()), H100, {"T": 4096})
@@ -338,11 +338,11 @@ def tensor(plan: Plan) -> DeviceGroup:
 
 
 def data(plan: Plan) -> DeviceGroup:
-    return plan.dividing(experts=False)
+    return plan.dividing(ParameterKind())
 
 
 def copies(plan: Plan) -> DeviceGroup:
-    return plan.repeating(experts=False)
+    return plan.repeating(ParameterKind())
 
 
 def experts(plan: Plan) -> DeviceGroup:
@@ -371,8 +371,8 @@ def test_groups_are_those_of_the_mesh(spec, layout, group, dimensions):
 
 def test_experts_are_divided_where_they_lie_and_where_parameters_are():
     plan = planned("mixtral", "data=4, experts=2, context=2; B on data; B on experts; T on context; n on experts")
-    assert plan.dividing(experts=True).dimensions == ((4, 4),)
-    assert plan.repeating(experts=True).dimensions == ((2, 1),)
+    assert plan.dividing(ParameterKind(experts=True)).dimensions == ((4, 4),)
+    assert plan.repeating(ParameterKind(experts=True)).dimensions == ((2, 1),)
     assert plan == Plan(data=8, experts=2, context=2, mesh=plan.mesh)
     with pytest.raises(AttnError, match=r"E0953.*`parameters on model`.*where rows or tokens lie"):
         planned("gpt2", "data=2, model=4; B on data; heads on model; parameters on model")
@@ -582,3 +582,32 @@ def test_parameters_outside_of_stages_are_gathered_once():
     layers, outside = 12 * 7_087_872 / 2, (50257 + 1024) * 768 + 2 * 768
     assert moved["all_gather"].size == pytest.approx(2 * (layers * plan.micro_batches + outside) * 2 / 2, rel=1e-3)
     assert moved["reduce_scatter"].size == pytest.approx((layers * plan.micro_batches + outside) * 4 / 2, rel=1e-3)
+
+
+def test_parameters_that_a_layout_leaves_whole_are_counted_so():
+    """5 divides no axis of a matrix of 48 and 100 divides one of them: states of 12 bytes, of the former five times."""
+    text = open_text(
+        "model M {\n  input x: [B, T, 48]\n  output y = x |> linear(96, bias=false) |> linear(100, bias=false)\n}\n"
+    )
+    graph = elaborate(text, {})
+    asked = {"machine_name": "h100x8", "nodes": None, "sizes": {"B": 5, "T": 8}, "layout": "data=5; B on data"}
+    with collected() as told:
+        found = plan_on_paper(text, graph, choices="", **asked)
+    assert isinstance(found, StepPrediction)
+    assert found.memory.states == 12 * (48 * 96 + 96 * 100 / 5)
+    moved = {each.kind: each for each in found.moved}
+    assert moved["reduce_scatter"].size == pytest.approx(4 * 96 * 100 * 4 / 5)
+    assert moved["all_reduce"].size == pytest.approx(2 * 4 * 48 * 96 * 4 / 5)
+    assert [each.code for each in told] == ["W1003"]
+    with collected() as told:
+        states = plan_on_paper(text, graph, choices="parameters=states", **asked)
+    assert isinstance(states, StepPrediction)
+    assert states.memory.states == 12 * (48 * 96 + 96 * 100) / 5  # one behind the other
+    assert not told
+
+
+def test_virtual_stages_need_their_schedule():
+    opened = open_spec("gpt2")
+    asked = {"machine_name": "h100x8", "nodes": None, "sizes": {}, "layout": None}
+    with pytest.raises(AttnError, match=r"E0953.*virtual stages need `schedule=1f1b`"):
+        plan_on_paper(opened, elaborate(opened, {}), choices="virtual=2", searching=True, **asked)
