@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -55,15 +56,34 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(5_000, 20, 20)
 
 
+MUCH = 2**29
+
+
+def _resident() -> int:
+    """Bytes of memory that this process has; 0 where the system is not Linux."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+@pytest.fixture(scope="session")
+def _kept_memory() -> list[int]:
+    """The memory that this process had when it last gave some back."""
+    return [_resident()]
+
+
 @pytest.fixture(autouse=True)
-def _give_back_memory(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test with a large model leaves gigabytes to the C library, which keeps them from the tests beside it."""
+def _give_back_memory(_kept_memory: list[int]) -> Iterator[None]:
+    """Tests with large models leave gigabytes to the C library, which keeps them from the tests beside it. To look for
+    them takes a second or more, through all that is there."""
     yield
-    if request.node.get_closest_marker("slow"):
+    if _resident() - _kept_memory[0] > MUCH:
         gc.collect()
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
         if trim is not None:
             trim(0)
+        _kept_memory[0] = _resident()
 
 
 @dataclass(frozen=True, slots=True)
