@@ -19,9 +19,9 @@ NEAR = {"float64": 1e-10, "float32": 2e-4}
 """How far losses, gradients and weights may be from those of one process, by the largest number among them or 1: sums
 are added up in another order, and Adam's first steps divide a gradient by its own size."""
 
-UNSEEN = "*.k.bias"
-"""What moves all scores of a query together, which softmax does not see: these gradients consist of rounding, of which
-Adam makes steps. They are frozen."""
+UNSEEN = {"*.k.bias": ("*.k.bias",), "ends.bias": ("ends.bias", "layer.1.norm_2.shift")}
+"""What moves all scores of a query together, or of all places at which an answer may end, which softmax does not see:
+these gradients consist of rounding, of which Adam makes steps. They are frozen, where there is the first."""
 
 FOUR = {
     "data": "data=4; B on data; parameters whole",
@@ -72,7 +72,8 @@ def trained(processes: Any, name: str, layout: str | None, precision: str) -> Tr
     spec, graph = small(name)
     written = read_recipe(spec.train, hyperparameters_of(graph))
     addresses = [address for info in graph.parameters for address in info.addresses()]
-    unseen = (UNSEEN,) if any(fnmatch(address, UNSEEN) for address in addresses) else ()
+    there = (frozen for first, frozen in UNSEEN.items() if any(fnmatch(address, first) for address in addresses))
+    unseen = (pattern for patterns in there for pattern in patterns)
     recipe = written.override(
         {"precision": precision, "steps": STEPS, "schedule": "constant()", "freeze": (*written.freeze, *unseen)}
     )
