@@ -210,10 +210,13 @@ class Heartbeats:
             self._lost(Loss(None))
 
     def _lost(self, loss: Loss) -> None:
-        """The first process says it and tells the others; if it is lost, the next one on each machine does."""
+        """The first process says it and tells the others; if it is lost, the next one on each machine does, which may
+        notice it a little later: were the lost one ended before, it would say that it has ended by itself."""
         machine = self.persons[self.rank].machine
         if self.rank == min(it.rank for it in self.persons if it.machine == machine and it != loss.who):
             self.says(loss)
+        else:
+            time.sleep(2 * BEAT)
         self._say({"lost": [loss.who.rank if loss.who is not None else None, loss.ended]})
         time.sleep(DOUBT)  # whoever ends with something unheard may cut off what it has just said
         self._end(loss)

@@ -38,7 +38,7 @@ TOLD = 3
 class TorchProcesses(Processes):
     """The default group of `torch.distributed`: gloo for what lies on the CPU, NCCL for CUDA."""
 
-    beats: Heartbeats
+    beats: Heartbeats | None = None  # from when they have met
 
     def __init__(self, launch: Launch) -> None:
         self.launch, self.rank, self.size = launch, launch.rank, launch.size
@@ -73,10 +73,21 @@ class TorchProcesses(Processes):
     # ------------------------------------------------------------ failing
 
     def speaks(self) -> bool:
+        if self._another_leaves(0.0):  # it may be the first, which keeps the count
+            return False
         try:
             return self._failed(1) == 1
-        except Exception:  # whoever kept the count is gone
-            return True
+        except Exception:  # it is gone just now: it has said why, unless they have not met yet
+            return not self._another_leaves(_LEAVE)
+
+    def _another_leaves(self, seconds: float) -> bool:
+        """Whether one that has said why takes its leave, within so many seconds."""
+        return self.beats is not None and self.beats.farewell(seconds)
+
+    def close(self) -> None:
+        """Take leave of the others."""
+        if self.beats is not None:
+            self.beats.close()
 
     def _failed(self, more: int) -> int:
         """How many have failed, with so `more`."""
@@ -91,14 +102,14 @@ class TorchProcesses(Processes):
     def leave(self, problem: Exception) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)  # the heartbeats are to say who was lost
-        if not self.beats.farewell(_LEAVE) and self.speaks():
+        if not self._another_leaves(_LEAVE) and self.speaks():
             lines = [line for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__]
             message = f"process {self.rank} of {self.size}, on {socket.gethostname()}, cannot go on with the others"
             print(
                 error("E0771", message, note=tuple(dict.fromkeys((lines[0], lines[-1]))), help=_RESUME),
                 file=sys.stderr, flush=True,
             )  # fmt: skip
-        self.beats.close()
+        self.close()
         os._exit(1)  # which closes what leads to others, that may still wait for this one
 
     def meet(self) -> None:
@@ -168,7 +179,7 @@ def joined(launch: Launch) -> Iterator[TorchProcesses]:
         wait_patiently()
         yield processes
     finally:
-        processes.beats.close()
+        processes.close()
         if dist.is_initialized():
             with contextlib.suppress(Exception):
                 dist.destroy_process_group()

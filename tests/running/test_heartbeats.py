@@ -95,6 +95,17 @@ def test_the_first_is_silent(circle: Circle) -> None:
     assert circle.heard(5) == said | {(rank, "ends", loss) for rank in (1, 2, 3)}
 
 
+def test_whoever_does_not_say_it_gives_the_other_time_to(circle: Circle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would end what is lost, and the other say that it has ended without a word."""
+    for name, seconds in {"BEAT": 0.5, "SILENT": 60.0, "STUCK": 60.0}.items():
+        monkeypatch.setattr(heartbeats, name, seconds)
+    loss = Loss(circle.persons[0])
+    threading.Thread(target=circle.members[3]._lost, args=(loss,)).start()
+    with pytest.raises(queue.Empty):
+        circle.events.get(timeout=0.6)
+    assert circle.heard(2) == {(0, "ends", loss), (3, "ends", loss)}  # it was told so
+
+
 def test_one_that_has_ended(circle: Circle) -> None:
     circle.frozen[1].set()
     time.sleep(0.1)  # by now it does nothing

@@ -97,9 +97,29 @@ def nothing_can_be_sent(rank: int) -> None:
     in_third_step(fails)
 
 
-def test_what_is_sent_fails_and_nobody_is_lost(spec: str, text: str, tmp_path: Path) -> None:
+def the_second_asks_late(rank: int) -> None:
+    """Whether it is the one to say what all know: the first, who keeps the count, has said it and is gone."""
+    if rank == 1:
+        original = TorchProcesses.speaks
+
+        def speaks(self: TorchProcesses) -> bool:
+            time.sleep(3)
+            return original(self)
+
+        TorchProcesses.speaks = speaks  # type: ignore[method-assign]
+
+
+def nothing_can_be_sent_and_the_second_asks_late(rank: int) -> None:
+    nothing_can_be_sent(rank)
+    the_second_asks_late(rank)
+
+
+@pytest.mark.parametrize("before", [nothing_can_be_sent, nothing_can_be_sent_and_the_second_asks_late])
+def test_what_is_sent_fails_and_nobody_is_lost(
+    spec: str, text: str, tmp_path: Path, before: Callable[[int], None]
+) -> None:
     given = words(spec, "--data", text, "--out", tmp_path / "run")
-    ended = Together(2, tmp_path, given, before=nothing_can_be_sent).end()
+    ended = Together(2, tmp_path, given, before=before).end()
     message = require_one_message(ended, "E0771", "cannot go on with the others", "Duplicate GPU detected")
     assert "NCCL error in: somewhere, invalid usage" in message
 
