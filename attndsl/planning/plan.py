@@ -113,12 +113,17 @@ class ParallelPlan(Frozen):
     @property
     def alike(self) -> bool:
         """Whether there are stages that all compute the same, as a layout has them."""
-        return self.stages > 1 and self.schedule == "gpipe"
+        return self.stages > 1 and not self.in_turns
+
+    @property
+    def in_turns(self) -> bool:
+        """Whether stages go forwards and backwards by turns, one micro-batch at a time, as other engines have them."""
+        return self.stages > 1 and self.schedule == "1f1b"
 
     @property
     def laid_out(self) -> bool:
         """Whether a layout trains like that. Other engines may pad a vocabulary, and have stages of unequal layers."""
-        return (self.stages == 1 or self.alike) and (self.experts == 1 or self.dispatch == "allgather")
+        return not self.in_turns and (self.experts == 1 or self.dispatch == "allgather")
 
     @property
     def steps(self) -> int:
@@ -130,7 +135,7 @@ class ParallelPlan(Frozen):
     def layerwise(self) -> bool:
         """Whether the parameters of a layer are gathered where it is computed. In "1f1b", stages keep theirs whole,
         since each micro-batch would have them gathered again: there "divided" is "states" (`as_computed`)."""
-        return self.parameters == "divided" and (self.stages == 1 or self.alike)
+        return self.parameters == "divided" and not self.in_turns
 
     @property
     def evenly(self) -> bool:

@@ -134,10 +134,10 @@ def _finer(
     whether parameters are divided, if there is something to divide them over: as layouts train, with "1f1b" as other
     engines do. What is `given` stays as it is."""
     whole = plan.data * plan.context
-    virtuals = {1} if plan.stages == 1 or plan.alike else {1, work.layers // plan.stages}
+    virtuals = {1, work.layers // plan.stages} if plan.in_turns else {1}
     virtuals = {plan.virtual} if "virtual" in given else virtuals
     micro_batches = (plan.micro_batch,) if "micro_batch" in given else MICRO_BATCHES
-    parameters: tuple[str, ...] = ("whole", "divided") if plan.stages == 1 or plan.alike else ("states",)
+    parameters: tuple[str, ...] = ("states",) if plan.in_turns else ("whole", "divided")
     parameters = ("whole",) if whole == 1 else (plan.parameters,) if "parameters" in given else parameters
     for count in (n for n in experts if n == whole or plan.data % n == 0):
         for virtual in sorted(n for n in virtuals if n >= 1 and plan.stages * n <= max(work.layers, 1)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import secrets
 import signal
 import socket
@@ -48,7 +49,7 @@ class Person:
 
     @staticmethod
     def here(rank: int) -> Person:
-        return Person(rank, machine(), socket.gethostname(), os.getpid(), os.getppid(), number_space())
+        return Person(rank, machine(), platform.node(), os.getpid(), os.getppid(), number_space())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def reach(host: str, port: int, token: str, rank: int, seconds: float) -> dict[C
         reached = socket.create_connection((host, port), seconds)
         reached.sendall(token.encode() + rank.to_bytes(4))
     except OSError as problem:
-        here = f"process {rank}, on {socket.gethostname()}"
+        here = f"process {rank}, on {platform.node()}"
         raise ConnectionError(f"{here}, does not reach the first at {host}:{port}: {problem}") from None
     reached.settimeout(None)
     return {Connection(reached.detach()): 0}

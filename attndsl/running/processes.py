@@ -8,7 +8,7 @@ not.
 from __future__ import annotations
 
 import os
-import socket
+import platform
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -140,7 +140,7 @@ class _Failure:
         """With what can be sent to others."""
         if not isinstance(problem, (AttnError, OSError, MemoryError)):
             problem = RuntimeError(f"{type(problem).__name__}: {problem}")
-        return _Failure(problem, socket.gethostname())
+        return _Failure(problem, platform.node())
 
     def at(self, rank: int, size: int) -> Exception:
         """The problem, with where it is."""

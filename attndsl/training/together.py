@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -66,7 +66,7 @@ def _digest(text: str) -> str:
 
 
 def _require_same(processes: Processes, facts: Mapping[str, str]) -> None:
-    told = processes.gather((socket.gethostname(), dict(facts)))
+    told = processes.gather((platform.node(), dict(facts)))
     for name in facts:
         for rank, (host, others) in enumerate(told):
             if others[name] != told[0][1][name]:

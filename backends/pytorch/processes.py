@@ -7,8 +7,8 @@ import contextlib
 import functools
 import logging
 import os
+import platform
 import signal
-import socket
 import sys
 import threading
 import time
@@ -104,7 +104,7 @@ class TorchProcesses(Processes):
             signal.signal(number, signal.SIG_IGN)  # the heartbeats are to say who was lost
         if not self._another_leaves(_LEAVE) and self.speaks():
             lines = [line for line in str(problem).splitlines() if line.strip()] or [type(problem).__name__]
-            message = f"process {self.rank} of {self.size}, on {socket.gethostname()}, cannot go on with the others"
+            message = f"process {self.rank} of {self.size}, on {platform.node()}, cannot go on with the others"
             print(
                 error("E0771", message, note=tuple(dict.fromkeys((lines[0], lines[-1]))), help=_RESUME),
                 file=sys.stderr, flush=True,
