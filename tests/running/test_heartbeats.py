@@ -8,8 +8,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,31 +23,45 @@ from attndsl.storage import whose
 NOBODY = 2**22 + 1
 """The number of a process that no machine has."""
 
+PATIENCE = 60.0
+"""Seconds after which what does not come is taken for an error: a busy machine takes some."""
+
 Event = tuple[int, str, Loss | None]
 
 
 class Circle:
-    """Watches of several processes that are threads here; `events` is what they say and how they end."""
+    """Watches of several processes that are threads here; `events` is what they say and how they end. Their clock
+    stands still but for `pass_time`: how long this machine keeps one of them waiting is nothing to them."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
         machines = ["here" if rank < 2 else "there" for rank in range(count)]
         self.persons = [Person(rank, machines[rank], "host", NOBODY, -rank) for rank in range(count)]
         self.events = queue.Queue[Event]()
         self.waits = [0] * count
-        self.members: list[Heartbeats] = []
         self.frozen = {rank: threading.Event() for rank in range(count)}
+        self.now = 0.0
+        self.slept, self.awake = queue.Queue[float](), threading.Event()
+        self.awake.set()
+        self._ranks = dict[threading.Thread, int]()
+        self._read = dict[threading.Thread, float]()  # what each has last read from the clock
+        self._rested, self._stands = dict[int, float](), set[int]()  # until when it has done all, and who is frozen
         meeting = MeetingPoint()
         met: dict[Connection, int] = {}
-        hub = threading.Thread(target=lambda: met.update(meeting.all(count - 1, 10, lambda: False)))
+        hub = threading.Thread(target=lambda: met.update(meeting.all(count - 1, PATIENCE, lambda: False)))
         hub.start()
-        ends = [reach("localhost", meeting.port, meeting.token, rank, 10) for rank in range(1, count)]
+        ends = [reach("localhost", meeting.port, meeting.token, rank, PATIENCE) for rank in range(1, count)]
         hub.join()
+        monkeypatch.setattr(heartbeats, "time", self)
+        monkeypatch.setattr(heartbeats, "wait", self._wait)
         self.members = [self._member(rank, met if rank == 0 else ends[rank - 1]) for rank in range(count)]
+        self._settle()
 
     def _member(self, rank: int, others: dict[Connection, int]) -> Heartbeats:
         def waits() -> int:
+            self._ranks[threading.current_thread()] = rank
             while self.frozen[rank].is_set():  # so that nothing more is said
-                threading.Event().wait(0.01)
+                self._stands.add(rank)
+                time.sleep(0.001)
             return self.waits[rank]
 
         def says(loss: Loss) -> None:
@@ -56,61 +72,98 @@ class Circle:
 
         return Heartbeats(self.persons, rank, others, waits, says, ends)
 
+    def monotonic(self) -> float:
+        self._read[threading.current_thread()] = self.now
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.put(seconds)
+        self.awake.wait(PATIENCE)
+
+    def _wait(self, connections: list[Connection], seconds: float) -> list[Any]:
+        this = threading.current_thread()
+        if seconds:  # until its next beat there is nothing that it has not done
+            self._rested[self._ranks[this]] = self._read[this]
+        return connection.wait(connections, 0.001 if seconds else 0.0)
+
+    def pass_time(self, seconds: float) -> None:
+        """Each that is still there beats as often as it does in so much time."""
+        for _ in range(round(seconds / heartbeats.BEAT)):
+            self.now += heartbeats.BEAT
+            self._settle()
+
+    def _settle(self) -> None:
+        until = time.monotonic() + PATIENCE
+        for rank, member in enumerate(self.members):
+            while not (self._rested.get(rank) == self.now or rank in self._stands or member._closed.is_set()):
+                assert time.monotonic() < until, f"{rank} does not beat"
+                time.sleep(0.001)
+
+    def freeze(self, rank: int) -> None:
+        """Let it do nothing any more."""
+        self.frozen[rank].set()
+        self.pass_time(heartbeats.BEAT)
+
     def heard(self, count: int) -> set[Event]:
-        return {self.events.get(timeout=10) for _ in range(count)}
+        return {self.events.get(timeout=PATIENCE) for _ in range(count)}
 
     def close(self) -> None:
         for rank, member in enumerate(self.members):
             self.frozen[rank].clear()
             member.close()
+        for thread in self._ranks:
+            thread.join(PATIENCE)
 
 
 @pytest.fixture
 def circle(monkeypatch: pytest.MonkeyPatch) -> Iterator[Circle]:
-    for name, seconds in {"BEAT": 0.02, "SILENT": 0.4, "STUCK": 0.4, "FAREWELL": 0.2, "DOUBT": 0.01}.items():
-        monkeypatch.setattr(heartbeats, name, seconds)
-    made = Circle(4)
+    monkeypatch.setattr(heartbeats, "STUCK", 20.0)
+    made = Circle(4, monkeypatch)
     yield made
     made.close()
 
 
 def test_nobody_is_lost_who_computes_for_long(circle: Circle) -> None:
     circle.waits[:3] = [1, 1, 1]
-    with pytest.raises(queue.Empty):
-        circle.events.get(timeout=1)
+    circle.pass_time(2 * max(heartbeats.SILENT, heartbeats.STUCK))
+    assert circle.events.empty()
 
 
 def test_one_that_is_silent(circle: Circle) -> None:
     """The first process says it, and all others end."""
-    circle.frozen[2].set()
+    circle.freeze(2)
+    circle.pass_time(2 * heartbeats.SILENT)
     loss = Loss(circle.persons[2])
     assert circle.heard(4) == {(0, "says", loss), (0, "ends", loss), (1, "ends", loss), (3, "ends", loss)}
 
 
 def test_the_first_is_silent(circle: Circle) -> None:
     """The next one on each machine says it."""
-    circle.frozen[0].set()
+    circle.freeze(0)
+    circle.pass_time(2 * heartbeats.SILENT)
     loss = Loss(circle.persons[0])
     said = {(1, "says", loss), (2, "says", loss)}
     assert circle.heard(5) == said | {(rank, "ends", loss) for rank in (1, 2, 3)}
 
 
-def test_whoever_does_not_say_it_gives_the_other_time_to(circle: Circle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_does_not_say_it_gives_the_other_time_to(circle: Circle) -> None:
     """It would end what is lost, and the other say that it has ended without a word."""
-    for name, seconds in {"BEAT": 0.5, "SILENT": 60.0, "STUCK": 60.0}.items():
-        monkeypatch.setattr(heartbeats, name, seconds)
     loss = Loss(circle.persons[0])
-    threading.Thread(target=circle.members[3]._lost, args=(loss,)).start()
-    with pytest.raises(queue.Empty):
-        circle.events.get(timeout=0.6)
+    circle.awake.clear()
+    loses = threading.Thread(target=circle.members[3]._lost, args=(loss,))
+    loses.start()
+    assert circle.slept.get(timeout=PATIENCE) == 2 * heartbeats.BEAT
+    circle.pass_time(heartbeats.BEAT)
+    assert circle.events.empty()
+    circle.awake.set()
     assert circle.heard(2) == {(0, "ends", loss), (3, "ends", loss)}  # it was told so
+    loses.join()
 
 
 def test_one_that_has_ended(circle: Circle) -> None:
-    circle.frozen[1].set()
-    time.sleep(0.1)  # by now it does nothing
-    for connection in circle.members[1].others:
-        with socket.socket(fileno=os.dup(connection.fileno())) as its_end:
+    circle.freeze(1)
+    for reached in circle.members[1].others:
+        with socket.socket(fileno=os.dup(reached.fileno())) as its_end:
             its_end.shutdown(socket.SHUT_RDWR)
     loss = Loss(circle.persons[1], ended=True)
     assert circle.heard(4) == {(0, "says", loss), *((rank, "ends", loss) for rank in (0, 2, 3))}
@@ -119,19 +172,20 @@ def test_one_that_has_ended(circle: Circle) -> None:
 def test_one_that_leaves_takes_the_others_along(circle: Circle) -> None:
     """It has said why; they do not."""
     circle.members[3].close()
+    circle.pass_time(3 * heartbeats.FAREWELL)
     assert circle.heard(3) == {(rank, "ends", None) for rank in (0, 1, 2)}
 
 
 def test_waits_that_end_are_not_taken_for_one(circle: Circle) -> None:
-    until = time.monotonic() + 1
-    while time.monotonic() < until:
+    for _ in range(10):
         circle.waits[:] = [each + 1 for each in circle.waits]
-        with pytest.raises(queue.Empty):
-            circle.events.get(timeout=0.1)
+        circle.pass_time(heartbeats.STUCK / 4)
+    assert circle.events.empty()
 
 
 def test_all_wait_for_one_another(circle: Circle) -> None:
     circle.waits[:] = [3, 1, 2, 2]
+    circle.pass_time(2 * heartbeats.STUCK)
     loss = Loss(None)
     assert circle.heard(5) == {(0, "says", loss), *((rank, "ends", loss) for rank in range(4))}
 
@@ -141,14 +195,11 @@ def test_a_stranger_is_not_let_in(said: bytes, monkeypatch: pytest.MonkeyPatch) 
     """Nor does it keep the others out, by what it says or by falling silent."""
     monkeypatch.setattr(heartbeats, "FAREWELL", 0.1)
     meeting = MeetingPoint()
-    met: dict[Connection, int] = {}
-    hub = threading.Thread(target=lambda: met.update(meeting.all(1, 10, lambda: False)))
-    hub.start()
     with socket.create_connection(("localhost", meeting.port)) as stranger:
         stranger.sendall(said)
-        reach("localhost", meeting.port, "guessed", 1, 10)
-        own = reach("localhost", meeting.port, meeting.token, 300, 10)
-        hub.join(5)
+        reach("localhost", meeting.port, "guessed", 1, PATIENCE)
+        own = reach("localhost", meeting.port, meeting.token, 300, PATIENCE)
+        met = meeting.all(1, PATIENCE, lambda: False)
     assert list(met.values()) == [300]
     next(iter(own)).send_bytes(b"it is I")
     assert next(iter(met)).recv_bytes() == b"it is I"
@@ -163,8 +214,8 @@ def test_the_first_is_met_at_each_of_its_addresses(address: str) -> None:
     except OSError:
         pytest.skip(f"{address} is no address of this machine")
     meeting = MeetingPoint()
-    reach(address, meeting.port, meeting.token, 1, 10)
-    assert list(meeting.all(1, 10, lambda: False).values()) == [1]
+    reach(address, meeting.port, meeting.token, 1, PATIENCE)
+    assert list(meeting.all(1, PATIENCE, lambda: False).values()) == [1]
 
 
 def test_the_first_does_not_wait_for_one_that_has_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
