@@ -107,8 +107,13 @@ class Crew:
         """Where a process is that has not come to an end."""
         process, _, said = self.members[rank]
         os.kill(process.pid, signal.SIGUSR1)
-        time.sleep(GRACE / 10)
-        return f"it was not done yet:\n{said.read_text()}"
+        stands, end = "", time.monotonic() + self.longest
+        while time.monotonic() < end:
+            before, stands = stands, said.read_text()
+            if stands and stands == before:
+                break
+            time.sleep(GRACE / 10)
+        return f"it was not done yet:\n{stands}"
 
 
 def on_mesh(processes: Any, mesh: Sequence[tuple[str, int]], work: Callable[[int, Any], Any]) -> Any:

@@ -4,14 +4,17 @@ They are copies of one that has imported everything, so that a test costs little
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import multiprocessing
 import os
+import random
 import resource
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +36,26 @@ class Ended:
         return [said for said in self.err if said]
 
 
+def _ports() -> Iterator[int]:
+    """Ports that the system gives nobody who asks it for any, from one on that hardly another process begins with."""
+    try:
+        end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        end = 0
+    ports = [*range(10_000, end)] or [0]  # 0: any
+    begin = random.SystemRandom().randrange(len(ports))
+    return itertools.cycle([*ports[begin:], *ports[:begin]])
+
+
+PORTS = _ports()
+
+
 def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("localhost", 0))
-        return int(held.getsockname()[1])
+    """One that is still free when it is used."""
+    while True:
+        with socket.socket() as held, contextlib.suppress(OSError):
+            held.bind(("", next(PORTS)))
+            return int(held.getsockname()[1])
 
 
 def forking() -> Any:
@@ -77,7 +96,6 @@ class Together:
         folder.mkdir(parents=True, exist_ok=True)
         self.said = [folder / f"said-{rank}" for rank in range(count)]
         address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port or free_port()), "WORLD_SIZE": str(count)}
-        self.began = time.monotonic()
         self.processes: list[Any] = []
         for rank, said in enumerate(self.said):
             own = [str(word) for word in (others or {}).get(rank, words)]
@@ -86,6 +104,7 @@ class Together:
             process = context.Process(target=_work, args=(own, given, str(said), before))
             process.start()
             self.processes.append(process)
+        self.began = time.monotonic()  # what they are copies of has imported everything
 
     def end(self) -> Ended:
         """Wait for all of them; those that are still there after a minute are killed, and the test fails."""

@@ -35,24 +35,35 @@ from tests.training.several import (
 pytestmark = [pytest.mark.torch, pytest.mark.skipif(os.name != "posix", reason="needs fork")]
 
 
-def impatient(rank: int) -> None:
-    """Who says nothing for two seconds is lost; groups wait for three."""
+SOON = 4.0
+"""Seconds in which a process has to say something, once it trains: more than a busy machine keeps one waiting."""
+
+
+def impatient() -> None:
+    """Who says nothing for so long is lost."""
     from attndsl.running import heartbeats
 
-    heartbeats.SILENT = processes.SILENT = 2.0
-    processes._JOIN = timedelta(seconds=3)
+    processes.SILENT = heartbeats.SILENT = SOON
+
+
+def in_third_step_once_impatient(action: Callable[[], object]) -> None:
+    def acts() -> None:
+        impatient()
+        action()
+
+    in_third_step(acts)
+
+
+def stops() -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def one_is_stopped(rank: int) -> None:
-    impatient(rank)
-    if rank == 1:
-        in_third_step(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+    in_third_step_once_impatient(stops if rank == 1 else lambda: None)
 
 
 def the_first_is_stopped(rank: int) -> None:
-    impatient(rank)
-    if rank == 0:
-        in_third_step(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+    in_third_step_once_impatient(stops if rank == 0 else lambda: None)
 
 
 def one_is_killed_while_another_is_busy(rank: int) -> None:
@@ -63,16 +74,25 @@ def one_is_killed_while_another_is_busy(rank: int) -> None:
 
 
 def one_is_busy(rank: int) -> None:
-    impatient(rank)
-    if rank == 0:
-        in_third_step(lambda: time.sleep(4))
+    """For longer than anybody may be silent, and than groups wait when they have just met."""
+    from torch.distributed import distributed_c10d as groups
+
+    original = TorchProcesses.meet
+
+    def meet(self: TorchProcesses) -> None:
+        original(self)
+        for group in list(groups._world.pg_map):
+            groups._set_pg_timeout(timedelta(seconds=SOON), group)
+
+    TorchProcesses.meet = meet  # type: ignore[method-assign]
+    in_third_step_once_impatient((lambda: time.sleep(SOON + 2)) if rank == 0 else lambda: None)
 
 
 @pytest.mark.parametrize(
     ("before", "who", "became"),
     [
-        (one_is_stopped, 1, "has not answered for 2 seconds"),
-        pytest.param(the_first_is_stopped, 0, "has not answered for 2 seconds", marks=pytest.mark.slow),
+        (one_is_stopped, 1, f"has not answered for {SOON:.0f} seconds"),
+        pytest.param(the_first_is_stopped, 0, f"has not answered for {SOON:.0f} seconds", marks=pytest.mark.slow),
         (one_is_killed_while_another_is_busy, 1, "has ended without a word"),
     ],
 )
@@ -178,34 +198,49 @@ def test_where_waits_are_out_of_sight(device: str, compiles: bool, has_stepped: 
             assert bool(TIMED.waits) == expected, what
 
 
-def test_what_is_sent_to_compute_counts() -> None:
-    """Of what an optimizer computes with parameters that are divided, the time that goes into sending alone."""
+@pytest.mark.parametrize(("late", "busy"), [(0.3, 0.0), (0.0, 0.3)])
+def test_what_is_sent_to_compute_counts(tmp_path: Path, late: float, busy: float) -> None:
+    """Of what an optimizer computes with parameters that are divided, the time that goes into sending alone: it waits
+    for another that is late, or is busy with something else."""
     with Crew(2) as crew:
-        (waited, alone), _ = crew.run(multiplied_and_gathered)
-    assert 0.25 < waited < 0.5
-    assert alone < 0.2
+        (counted, sending), _ = crew.run(multiplied_and_gathered, tmp_path / "waits", late, busy)
+    assert late <= counted <= sending
 
 
-def multiplied_and_gathered(processes: Any) -> tuple[float, float]:
-    """The seconds of the first, which waits for the other, and of one that is busy with something else."""
-    return on_mesh(processes, [("data", 2)], seconds_of_sending)
+def multiplied_and_gathered(processes: Any, *given: Any) -> tuple[float, float]:
+    return on_mesh(processes, [("data", 2)], partial(seconds_of_sending, *given))
 
 
-def seconds_of_sending(rank: int, mesh: Any) -> tuple[float, float]:
+def seconds_of_sending(waits: Path, late: float, busy: float, rank: int, mesh: Any) -> tuple[float, float]:
+    """The seconds that were counted, and all but those in which it was busy. The second process is late from when the
+    first waits, which leaves a file there."""
     import torch
     from torch.distributed.tensor import DTensor, Shard
 
-    part, seconds = DTensor.from_local(torch.ones(2, 2), mesh, [Shard(0)]), list[float]()
+    def tells(operator: Any) -> Any:
+        def told(*given: Any, **named: Any) -> Any:
+            if "wait" in operator.name():
+                waits.touch()
+            return operator(*given, **named)
+
+        return timed(told)
+
+    part, timed = DTensor.from_local(torch.ones(2, 2), mesh, [Shard(0)]), TIMED.timed
     (part * part).full_tensor()  # torch imports and makes something at first
-    for late, busy in ((0.3, 0.0), (0.0, 0.3)):
-        began = TIMED.seconds
-        time.sleep(late * rank)
-        with TIMED.sending():
-            product = part * part
-            time.sleep(busy)
-            assert product.full_tensor().sum() == 8
-        seconds.append(TIMED.seconds - began)
-    return seconds[0], seconds[1]
+    if rank == 0:
+        TIMED.timed = tells  # type: ignore[method-assign]
+    elif late:
+        while not waits.exists():
+            time.sleep(0.01)
+        time.sleep(late)
+    before, began = TIMED.seconds, time.perf_counter()
+    with TIMED.sending():
+        product = part * part
+        from_here = time.perf_counter()
+        time.sleep(busy)
+        was_busy = time.perf_counter() - from_here
+        assert product.full_tensor().sum() == 8
+    return TIMED.seconds - before, time.perf_counter() - began - was_busy
 
 
 def test_what_counts_as_a_wait() -> None:
