@@ -270,17 +270,24 @@ def test_a_prompt_from_stdin(
 # ---------------------------------------------------------------- interruptions
 
 
+PATIENCE = 120.0  # seconds for what a busy machine does in a few
+COMMAND = "import sys; from attndsl.cli import main; print('begins', flush=True); sys.exit(main(sys.argv[1:]))"
+
+
 def _process(*argv: str) -> subprocess.Popen[str]:
+    """The command, which has begun: while Python itself begins, it ends in ways of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "attndsl", *argv]
-    return subprocess.Popen(
-        command,
+    child = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *argv],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
         preexec_fn=as_in_a_terminal,
     )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "begins\n"
+    return child
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
@@ -288,11 +295,11 @@ def _process(*argv: str) -> subprocess.Popen[str]:
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on(attndsl: Callable, place: Path, number: int) -> None:
     child = _process(*TRAIN, "--data", "song.txt", "--out", "new", "--steps", "100000")
     log = place / "new" / "log.jsonl"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.01)
     child.send_signal(number)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130, err
     assert "to resume: attndsl train --resume new" in out
     assert "Traceback" not in err
@@ -310,10 +317,10 @@ def test_an_interruption_before_the_first_step_leaves_no_run(place: Path) -> Non
     child = _process(*TRAIN, "--data", "song.txt", "--out", "new", "--steps", "100000")
     time.sleep(0.12)
     child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=30)
+    out, err = child.communicate(timeout=PATIENCE)
     assert child.returncode in (130, -signal.SIGINT)
     assert "bug in attndsl" not in err
-    if "to go on" not in out:
+    if "to resume" not in out:
         assert everything(place) == before
 
 

@@ -183,6 +183,13 @@ def test_what_cannot_be_followed(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "gpt2" in said
 
 
+def replaced(path: Path, text: str) -> None:
+    """All of it at once: between two halves a look might come, and another."""
+    beside = path.with_name("beside")
+    beside.write_text(text)
+    beside.replace(path)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C as a signal")
 def test_a_file_is_followed_on_the_terminal_until_ctrl_c(tmp_path: Path) -> None:
     path = tmp_path / "my.attn"
@@ -196,11 +203,11 @@ def test_a_file_is_followed_on_the_terminal_until_ctrl_c(tmp_path: Path) -> None
         assert process.stdout is not None
         assert "is shown at http://127.0.0.1:" in process.stdout.readline()
         assert f"ok · {load(str(path)).parameter_count:,} parameters" in process.stdout.readline()
-        path.write_text(BROKEN)
+        replaced(path, BROKEN)
         assert "line 6: error[E0101]: there is nothing called `layer_nrm` here" in process.stdout.readline()
         path.unlink()
         assert "error[E0001]" in process.stdout.readline()
-        path.write_text(GOOD)
+        replaced(path, GOOD)
         assert "ok" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=60)

@@ -132,7 +132,7 @@ def test_a_pipe_is_written_into(tmp_path: Path, way: str) -> None:
             stream.write(b"text")
     else:
         write_text(pipe, "text")
-    reader.join(5)
+    reader.join(60)
     assert read == [b"text"]
     assert pipe.is_fifo()
 

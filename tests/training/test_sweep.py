@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from attndsl.runs.spread import Spread, by_settings, verdict
 from attndsl.training.grid import combinations, split_values
 from attndsl.training.settings_file import read_settings
 from attndsl.training.sweep import open_sweep
+from tests.terminal import as_in_a_terminal
 from tests.training.conftest import A_TEXT, TINY
 
 QUICK = ("--set", "evaluate_batches=1", "--backend", "numpy")
@@ -161,20 +161,37 @@ def losses(run: Path) -> list[float]:
     return [line["loss"] for line in read_log(run) if "loss" in line]
 
 
-def test_a_sweep_that_is_stopped_goes_on_as_if_it_had_not_been(attndsl) -> None:
+INTERRUPTED = """
+import os, signal, sys, time
+from attndsl.backends.numpy_reference.trainer import NumpyTrainer
+original, steps = NumpyTrainer.step, []
+def step(*given, **named):
+    steps.append(None)
+    if len(steps) == 4 and "train" in sys.orig_argv:
+        asked = signal.getsignal(signal.SIGINT).__self__
+        os.kill(os.getppid(), signal.SIGINT)
+        while not asked.to_stop:
+            time.sleep(0.01)
+    return original(*given, **named)
+NumpyTrainer.step = step
+"""
+"""Imported as Python begins: in its fourth step a run interrupts the sweep, and goes on once it is asked to stop."""
+
+
+def test_a_sweep_that_is_stopped_goes_on_as_if_it_had_not_been(attndsl, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
     argv = [sys.executable, "-m", "attndsl", "sweep", "tiny.attn", "--data", A_TEXT, "--set", "lr=1e-2,1e-4", "--set",
             "steps=60", "--set", "checkpoint=5", "--set", "warmup=2", "--out", "stopped", *QUICK]  # fmt: skip
-    sweep = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    places = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    sweep = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": places}, preexec_fn=as_in_a_terminal
+    )
     first = Path("stopped") / "lr=1e-2"
-    for _ in range(1200):
-        if len(losses(first)) >= 3:
-            break
-        time.sleep(0.05)
-    sweep.send_signal(signal.SIGINT)
     out, _ = sweep.communicate(timeout=120)
     assert sweep.returncode == 130, out
     assert "attndsl sweep --resume stopped" in out
     assert read_history(first).state == "stopped"
+    assert len(losses(first)) == 4
     assert not (Path("stopped") / "lr=1e-4").exists()
     done = attndsl("sweep", "--resume", "stopped", "--jobs", "2")
     assert done.code == 0, done.err
