@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-import time
-
 import pytest
 
-from attndsl.graph import Graph
 from attndsl.passes import optimize
+from tests.costs import less_than, times_as_much
 
 
 def layers(count: int) -> str:
@@ -35,25 +32,16 @@ def doubled(count: int) -> str:
     return "\n".join([*lines, "  output y = x / (1 + sqrt(mean(x ^ 2, over=width)))", "}", ""])
 
 
-def seconds(graph: Graph) -> float:
-    gc.disable()  # a collection walks what other tests hold, which is not what a pass costs
-    try:
-        start = time.process_time()
-        optimize(graph)
-        return time.process_time() - start
-    finally:
-        gc.enable()
-
-
 @pytest.mark.parametrize(("written", "few"), [(layers, 10), (entwined, 20), (doubled, 20)])
 def test_passes_are_near_linear(written, few, spec):
     """Eight times as many statements cost about eight times as much: far from what n ^ 1.5 would be (23 times)."""
     small, large = spec(written(few)), spec(written(8 * few))
     optimize(small)  # what the first run imports is not part of it
-    once, many = (min(seconds(graph) for _ in range(4)) for graph in (small, large))  # what else runs adds, never takes
-    assert many < 16 * once + 0.05
+    assert times_as_much(lambda: optimize(large), lambda: optimize(small), 16) < 16
 
 
 def test_sums_of_products_are_not_written_out(spec):
-    assert seconds(spec(entwined(50))) < 1
-    assert seconds(spec(doubled(50))) < 1
+    for written in (entwined, doubled):
+        graph = spec(written(50))
+        with less_than(1):
+            optimize(graph)

@@ -15,6 +15,7 @@ from attndsl.planning.prediction import batch_axis
 from attndsl.planning.share import Share
 from attndsl.planning.stages import cut
 from attndsl.planning.traffic import traffic
+from tests.costs import less_than
 
 H100 = machine("h100x8")
 GPT = {"depth": 4, "width": 1024, "heads": 16, "head": 64, "vocab": 51200, "p": 0.1}
@@ -166,16 +167,13 @@ def test_a_product_is_slower_by_its_shape_or_by_its_bytes():
 
 
 def test_more_devices_take_no_more_time_to_plan():
-    import time
-
     work = work_of(elaborate(open_spec("llama:3.1-405b"), {}))
     plan = ParallelPlan(
         data=96, tensor=8, stages=14, virtual=9, batch=96 * 32, sequence=True, parameters="states", schedule="1f1b"
     )
     assert plan.devices > 10_000
-    begun = time.process_time()
-    found = predict(work, plan, H100, {"T": 8192})
-    assert time.process_time() - begun < 1
+    with less_than(1):
+        found = predict(work, plan, H100, {"T": 8192})
     assert 0.3 < found.mfu < 0.6
     twice = predict(work, replace(plan, data=192, batch=192 * 32), H100, {"T": 8192})
     assert found.seconds < twice.seconds < 1.1 * found.seconds

@@ -1,13 +1,10 @@
 """What the front end costs grows as the text does: twice the lines, statements, names or mistakes, twice the work.
 
-Each family of texts is checked at two sizes, in processor time, with the collector of cycles off and the best of some
-rounds. No limit is on the seconds themselves, and a busy machine slows both.
+Each family of texts is checked at two sizes. No limit is on the seconds themselves, and a busy machine slows both.
 """
 
 from __future__ import annotations
 
-import gc
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 from attndsl.api.checking import check
 from attndsl.diagnostics import AttnError
 from attndsl.diagnostics.report import render
+from tests.costs import times_as_much
 
 
 def model(body: str) -> str:
@@ -75,13 +73,11 @@ FAMILIES: dict[str, tuple[int, Callable[[int], str]]] = {
 }
 
 
-def seconds(path: Path) -> float:
-    begun = time.process_time()
+def checked(path: Path) -> None:
     try:
         check(str(path))
     except AttnError as problem:
         render(problem.diagnostics, color=False)
-    return time.process_time() - begun
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -90,14 +86,6 @@ def test_four_times_as_much_costs_about_four_times_as_much(family: str, tmp_path
     small, large = tmp_path / "small.attn", tmp_path / "large.attn"
     small.write_text(text(n), encoding="utf-8")
     large.write_text(text(4 * n), encoding="utf-8")
-    seconds(small)
-    gc.disable()
-    try:
-        # Four times as much: linear is 4 or less (the fixed part is shared), quadratic is towards 16.
-        for _ in range(4):
-            ratio = min(seconds(large) for _ in range(2)) / min(seconds(small) for _ in range(3))
-            if ratio < 5.5:
-                return
-    finally:
-        gc.enable()
-    pytest.fail(f"four times as many {family} cost {ratio:.1f} times as much")
+    checked(small)
+    # Four times as much: linear is 4 or less (the fixed part is shared), quadratic is towards 16.
+    assert times_as_much(lambda: checked(large), lambda: checked(small), 5.5) < 5.5
