@@ -63,7 +63,11 @@ def seeded(seed: int, step: int, device: Any) -> Iterator[None]:
     """What is drawn inside depends on (seed, step) alone, and the generators outside do not notice."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(step_seed(seed, step))
+        number = step_seed(seed, step)
+        torch.default_generator.manual_seed(number)  # `torch.manual_seed` would load torch's compiler
+        for each in devices:
+            with torch.cuda.device(each):
+                torch.cuda.manual_seed(number)
         yield
 
 

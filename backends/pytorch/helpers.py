@@ -35,6 +35,21 @@ def {name}1d(x: Tensor, kernel: Tensor, bias: Tensor | None = None, **options) -
 
 # Functions by name. Texts, not code: the file that uses one must stand without attndsl.
 FUNCTIONS: dict[str, str] = {
+    "torch_operator": '''
+def torch_operator(function, shaped, backward=None, keep=None):
+    """`function` as an operator of torch, which compilers leave whole: `shaped` gives results for tensors without
+    values, `backward` gradients. (`torch.library.custom_op` loads the compiler when its operator is first called.)"""
+    space, name = __name__.replace(".", "_"), function.__name__
+    while hasattr(getattr(torch.ops, space), name):  # this file has been run before
+        name += "_"
+    whole = f"{space}::{name}"
+    schema = torch.library.infer_schema(function, mutates_args=())
+    torch.library.define(whole, schema, tags=torch.Tag.pt2_compliant_tag)
+    torch.library.impl(whole, "CompositeExplicitAutograd", function)
+    torch.library.impl(whole, "Meta", shaped)
+    torch.library.register_autograd(whole, backward, setup_context=keep)
+    return getattr(getattr(torch.ops, space), name).default
+''',
     "linear": '''
 # Which kernel is the fastest for a product of float32 matrices, by how much is multiplied: "plain" is the one that
 # torch calls by itself. It depends on the machine; attndsl times them and sets it.
@@ -65,7 +80,6 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, act: str = "no
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, name, [], form)
 
 
-@torch.library.custom_op(__name__.replace(".", "_") + "::product", mutates_args=())
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """oneDNN's product, as an operator that has a gradient and can be compiled."""
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
@@ -82,9 +96,8 @@ def gradients_of_product(ctx, upstream: Tensor) -> tuple[Tensor | None, Tensor |
     return for_x, for_weight, rows.sum(0) if ctx.needs_input_grad[2] else None
 
 
-product.register_fake(F.linear)
-product.register_autograd(
-    gradients_of_product, setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs[:2])
+product = torch_operator(
+    product, F.linear, gradients_of_product, lambda ctx, inputs, output: ctx.save_for_backward(*inputs[:2])
 )
 ''',
     "linear_layer": '''
@@ -210,7 +223,6 @@ def wide_einsum(equation: str, x: Tensor, y: Tensor) -> Tensor:
         return torch.einsum(equation, x, y)
 ''',
     "grouped_linear": '''
-@torch.library.custom_op(__name__.replace(".", "_") + "::rows_by_group", mutates_args=())
 def rows_by_group(x: Tensor, table: Tensor, index: Tensor, partial: bool) -> Tensor:
     """Rows of x times the matrices of `table` that the ascending `index` names; 0 where it names none (`partial`)."""
     product = x.new_zeros(len(x), table.shape[2]) if partial else x.new_empty(len(x), table.shape[2])
@@ -219,7 +231,6 @@ def rows_by_group(x: Tensor, table: Tensor, index: Tensor, partial: bool) -> Ten
     return product
 
 
-@torch.library.custom_op(__name__.replace(".", "_") + "::sums_by_group", mutates_args=())
 def sums_by_group(x: Tensor, y: Tensor, index: Tensor, groups: int, partial: bool) -> Tensor:
     """The gradient of `rows_by_group` for its table, where y is that for its result."""
     table = x.new_empty(groups, x.shape[1], y.shape[1])
@@ -248,9 +259,13 @@ def gradients_by_group(ctx, upstream: Tensor) -> tuple[Tensor | None, ...]:
     return for_x, for_table, None, None
 
 
-rows_by_group.register_fake(lambda x, table, index, partial: x.new_empty(x.shape[0], table.shape[2]))
-sums_by_group.register_fake(lambda x, y, index, groups, partial: x.new_empty(groups, x.shape[1], y.shape[1]))
-rows_by_group.register_autograd(gradients_by_group, setup_context=keep_groups)
+rows_by_group = torch_operator(
+    rows_by_group, lambda x, table, index, partial: x.new_empty(x.shape[0], table.shape[2]),
+    gradients_by_group, keep_groups,
+)
+sums_by_group = torch_operator(
+    sums_by_group, lambda x, y, index, groups, partial: x.new_empty(groups, x.shape[1], y.shape[1])
+)
 
 
 def grouped_linear(
@@ -269,7 +284,6 @@ def grouped_linear(
 LOGITS = 2**24  # that are in memory at a time
 
 
-@torch.library.custom_op(__name__.replace(".", "_") + "::chunked_cross_entropy", mutates_args=())
 def chunked_cross_entropy(
     x: Tensor, matrix: Tensor, target: Tensor, bias: Tensor | None, share: Tensor | None, counted: Tensor | None,
     smoothing: float, cap: float, dtype: torch.dtype, for_x: bool, for_matrix: bool, for_bias: bool,
@@ -356,8 +370,7 @@ def shapes_of_gradients(x, matrix, target, bias, share, counted, smoothing, cap,
     )
 
 
-chunked_cross_entropy.register_fake(shapes_of_gradients)
-chunked_cross_entropy.register_autograd(scaled_gradients, setup_context=kept_gradients)
+chunked_cross_entropy = torch_operator(chunked_cross_entropy, shapes_of_gradients, scaled_gradients, kept_gradients)
 
 
 def linear_cross_entropy(

@@ -24,7 +24,7 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     module = ModuleType(f"helper_{next(NUMBERS)}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     module.__dict__.update(torch=torch, F=F, Tensor=torch.Tensor)
-    text = "\n".join(FUNCTIONS[name] for name in ("linear", "linear_cross_entropy"))
+    text = "\n".join(FUNCTIONS[name] for name in ("torch_operator", "linear", "linear_cross_entropy"))
     assert "2**24" in text
     assert "2**22" in text
     exec(text.replace("2**24", str(2 * CLASSES)).replace("2**22", str(2 * WIDTH)), module.__dict__)

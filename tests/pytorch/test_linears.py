@@ -23,7 +23,7 @@ def linear(request: pytest.FixtureRequest) -> Callable[..., Any]:
     from attndsl.backends.pytorch.helpers import FUNCTIONS
 
     written: dict[str, Any] = {"torch": torch, "F": F, "Tensor": torch.Tensor, "__name__": "written"}
-    exec("from __future__ import annotations\n" + FUNCTIONS["linear"] + CALLER, written)
+    exec("from __future__ import annotations\n" + FUNCTIONS["torch_operator"] + FUNCTIONS["linear"] + CALLER, written)
     written["KERNELS"].update(dict.fromkeys(written["KERNELS"], request.param))
     found: Callable[..., Any] = written["linear"]
     return found
@@ -108,7 +108,7 @@ def test_onednn_is_given_whole_matrices(linear: Callable[..., Any]) -> None:
         weights: ClassVar[list[Any]] = []
 
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if ".product." in str(function):
+            if ".product" in str(function):
                 self.weights.append(args[1])
             return function(*args, **(kwargs or {}))
 
