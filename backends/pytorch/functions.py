@@ -202,7 +202,8 @@ class Writer:
         held = self.holders.get(name)
         if held is None:
             return name not in self.reserved
-        return self.left[held] <= 0 and (name not in self.reserved or held.type.dtype == value.type.dtype)
+        alike = held.type.dtype == value.type.dtype and (held in self.wide) == (value in self.wide)
+        return self.left[held] <= 0 and (name not in self.reserved or alike)  # `dtype` may ask for an argument's
 
     def wish(self, value: Value, node: Node | None, also: tuple[str, ...] = ()) -> str:
         """What `value` is best called: by its own names, by `also`, or by what made it."""

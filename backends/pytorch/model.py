@@ -152,8 +152,8 @@ def write_model(file: File) -> WrittenModel:
     defaults = [f"{argument}: int = {file.graph.sizes[name]}" for name, argument in _taken(file, sizes)]
     lines = [Line(f"class {file.model}(nn.Module):")]
     lines += [Line(f'    """{_summary(file)}"""'), Line("")]
-    if assignments:
-        lines += [*_init([*file.kept_sizes(sizes), *assignments], defaults), Line("")]
+    if made := [*file.kept_sizes(sizes), *assignments]:
+        lines += [*_init(made, defaults), Line("")]
     if "all_gather" in file.helpers:
         lines += [*map(Line, GATHERED_AGAIN.strip("\n").split("\n")), Line("")]
     lines += [Line(text) for text in wrapped(head, 1)]

@@ -64,6 +64,14 @@ def test_another_size_is_the_spec_at_that_size(name: str) -> None:
     assert tried or not sizes
 
 
+def test_a_size_that_only_a_loop_without_parameters_reads() -> None:
+    """The constructor has nothing to make, and keeps it."""
+    model = attndsl.parse("model M(depth=3) {\n  input x: [B]\n  repeat h in depth { x = sin(x) }\n  output y = x\n}")
+    names = executed(model.source())
+    for depth in (3, 5):
+        agree(names, names["M"](depth=depth), model.with_({"depth": depth}).graph)
+
+
 def agree(names: dict[str, Any], module: Any, graph: Any) -> None:
     weights, given = weights_of(graph), inputs_of(graph, SIZES["usual"])
     own = {name: array for name, array in given.items() if name not in graph.state_names}
