@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from attndsl.comparison.sides import (
 from attndsl.comparison.work import work_of
 from attndsl.graph import BOOL, INT, Graph
 from attndsl.lazy import Array, np
+from attndsl.running.program import Results
 from attndsl.running.states import stacks_of
 from attndsl.running.ways import Way
 
@@ -101,12 +103,13 @@ class Trial:
         self.exact = {key: as_held(array, dtype) for key, array in exact.items()}
         self._found: dict[str, tuple[ComparedArray, ...]] = {}  # by the text of a graph that the reference ran
 
-    def against(self, way: Way, device: str | None = None) -> Comparison:
-        """How far what `way` gives is from what is right, and the first place where it is too far. Raises what
-        `Backend.require` raises."""
+    def against(self, way: Way, device: str | None = None, *, at_once: bool = False) -> Comparison:
+        """How far what `way` gives is from what is right, and the first place where it is too far. With `at_once` the
+        outputs are those of the call that gives the gradients, where all have one. Raises what `Backend.require`
+        raises."""
         device = way.backend.require(dtype=self.dtype, device=device)
         sides = Sides(self.graph, self.right, way, self.dtype, device)
-        rows = self._held(way, sides.judged(self.graph, self.weights))
+        rows = self._held(way, sides.judged(self.graph, self.weights), at_once)
         divergence = None
         if not all(row.ok for row in rows):
             from attndsl.comparison.locate import locate
@@ -123,27 +126,41 @@ class Trial:
             divergence=divergence,
         )
 
-    def _held(self, way: Way, judged: Program) -> tuple[ComparedArray, ...]:
+    def _held(self, way: Way, judged: Program, at_once: bool) -> tuple[ComparedArray, ...]:
         """What a way gives beside what is right. What the reference gives of a graph is found out once: passes that
         find nothing in a model all leave the same one."""
         if way.rewrite is None or way.make is not None or way.backend is not self.right:
             return tuple(self._rows(self.run(judged), way.error))
         text = str(judged.graph)
         if text not in self._found:
-            self._found[text] = tuple(self._rows(self.run(judged), way.error))
+            at_once &= self.gradients and self.cotangents(self.given_back).keys() == self.given_back.keys()
+            found = self._gradients(judged, self.given_back) if at_once else self.run(judged)
+            self._found[text] = tuple(self._rows(found, way.error))
         return self._found[text]
 
     def run(self, program: Program) -> Arrays:
         """Everything that a side gives."""
         results = program.run(self.inputs)
-        found = {("output", name): array for name, array in results.items()}
-        found |= {("state", address): array for address, array in results.states.items()}
+        found = _values(results)
         if self.gradients:
             outputs = {**results, **stacks_of(self.graph, results.states)}
-            _, parameters, floats = program.gradients(self.inputs, self.cotangents(outputs))
-            found |= {("gradient", name): array for name, array in parameters.items()}
-            found |= {("input gradient", name): array for name, array in floats.items() if name not in self.draws}
+            found = {**found, **self._gradients(program, outputs), **found}  # outputs as they are without gradients
         return found
+
+    def _gradients(self, program: Program, outputs: Mapping[str, Array]) -> Arrays:
+        """The gradients that a side gives where the outputs are like these, and the outputs that have one in that
+        call."""
+        given, parameters, floats = program.gradients(self.inputs, self.cotangents(outputs))
+        found = _values(Results.of(self.graph, given))
+        found |= {("gradient", name): array for name, array in parameters.items()}
+        return found | {("input gradient", name): array for name, array in floats.items() if name not in self.draws}
+
+    @cached_property
+    def given_back(self) -> dict[str, Array]:
+        """The outputs that are right, with states among them, all layers of each in one array."""
+        values = {name: array for (kind, name), array in self.exact.items() if kind == "output"}
+        states = {address: array for (kind, address), array in self.exact.items() if kind == "state"}
+        return {**values, **stacks_of(self.graph, states)}
 
     def cotangents(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
         """The gradient of the compared scalar by each float output: seeded normal numbers over their count."""
@@ -165,9 +182,7 @@ class Trial:
         whole |= {
             ("state", a) for info in self.graph.states if info.type.dtype in (INT, BOOL) for a in info.addresses()
         }
-        values = {name: array for (kind, name), array in exact.items() if kind == "output"}
-        states = {address: array for (kind, address), array in exact.items() if kind == "state"}
-        upstream = greatest(self.cotangents({**values, **stacks_of(self.graph, states)}).values())
+        upstream = greatest(self.cotangents(self.given_back).values())
         given = greatest((*self.inputs.values(), *self.weights.values()))
         overall = max((largest(array) for (kind, _), array in exact.items() if kind not in VALUES), default=0.0)
         noise = tolerance.NOISE["float64"] * tolerance.EPSILON["float64"] * overall
@@ -187,6 +202,11 @@ class Trial:
                 allowed = tolerance.for_gradient(self.dtype, size, own, overall, upstream, work) + error * overall
             relative = None if size <= noise and kind not in VALUES else _relative(difference, size)
             yield ComparedArray(kind, name, tuple(np.shape(true)), difference, relative, allowed)
+
+
+def _values(results: Results) -> Arrays:
+    found = {("output", name): array for name, array in results.items()}
+    return found | {("state", address): array for address, array in results.states.items()}
 
 
 def _relative(difference: float, size: float) -> float:

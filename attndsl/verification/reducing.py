@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError
 from attndsl.elaborate import elaborate
-from attndsl.graph import Graph, Region
+from attndsl.graph import Graph, Region, Type
 from attndsl.ops import Repeat, Scan
 from attndsl.running.inputs import example_sizes
 
@@ -40,27 +40,35 @@ Changes = dict[str, tuple[object, object]]
 
 def reduced(spec: Spec, settings: Mapping[str, Setting], enough: int = ENOUGH) -> tuple[Graph, Changes]:
     """The graph of a spec at these settings, whose largest hyperparameter is halved again and again as long as it
-    consists of the same operations, until it has `enough` parameters, and windows and loops are short. What `settings`
-    say stays. A small model is left as it is."""
+    consists of the same operations, until it has `enough` parameters, windows and loops are short, and heads are few.
+    What `settings` say stays. A small model is left as it is."""
     graph = elaborate(spec, settings)
     before, shape, limits = counts(graph), structure(graph), contexts(graph)
     free, now = {name for name in before if name not in settings}, graph
     chosen: dict[str, Setting] = dict(settings)
     repeats = {str(node.op.count) for node in graph.body.walk() if isinstance(node.op, Repeat)}
+    inner = _inner(graph) - repeats
     waiting: set[str] = set()  # what could not be smaller yet: a context, before the window in it is
     waited: set[str] = set()
+    tried: dict[str, Graph | None] = {}
     while graph.parameter_count > enough and (free or waiting):
         if not free:
             free, waiting = waiting, set()
         values = counts(now)
         name = max(free, key=lambda each: (largest(values[each]), each))
         least = FEWEST if name in repeats or largest(before[name]) <= 2 * NARROW else NARROW
-        is_refused = False
-        for value in _smaller(values[name], least):
-            made = _made(spec, {**chosen, name: value}, shape, limits)
+        is_long, is_refused = name in repeats and largest(values[name]) > FEW_ROUNDS, False
+        for value in _divisors(values[name]) if name in inner else _smaller(values[name], least):
+            if now.parameter_count <= enough and largest(value) < SHORT and not is_long and name not in inner:
+                continue  # whether it counts parameters or not
+            wished = {**chosen, name: value}
+            key = str(sorted(wished.items()))
+            if key not in tried:
+                tried[key] = _made(spec, wished, shape, limits)
+            made = tried[key]
             counted = made is not None and made.parameter_count < now.parameter_count
             wanted = now.parameter_count > enough if counted else largest(value) >= SHORT
-            if made is not None and (wanted or (name in repeats and largest(values[name]) > FEW_ROUNDS)):
+            if made is not None and (wanted or is_long or name in inner):
                 chosen[name], now = value, made
                 break
             is_refused |= made is None
@@ -70,6 +78,23 @@ def reduced(spec: Spec, settings: Mapping[str, Setting], enough: int = ENOUGH) -
                 waiting.add(name)
                 waited.add(name)
     return now, {name: (before[name], value) for name, value in counts(now).items() if value != before[name]}
+
+
+def _inner(graph: Graph) -> set[str]:
+    """The hyperparameters that are axes of what is computed alone, and not of an input or a parameter: heads, of which
+    many compute what a few do."""
+
+    def symbols(types: Iterable[Type]) -> set[str]:
+        return {name for type in types for axis in type.axes for name in axis.size.symbols}
+
+    given = symbols(info.value.type for info in graph.inputs) | symbols(info.type for info in graph.parameters)
+    return symbols(output.type for node in graph.body.walk() for output in node.outputs) - given
+
+
+def _divisors(value: Any) -> Iterator[int]:
+    """What to try in place of a hyperparameter that counts what is computed alone, where that is much."""
+    if type(value) is int and value > SHORT:
+        yield from (part for part in range(FEWEST, value // 2 + 1) if value % part == 0)
 
 
 def few_places(graph: Graph, asked: Mapping[str, int]) -> dict[str, int]:
@@ -107,7 +132,7 @@ def largest(value: Any) -> int:
 
 def _smaller(value: Any, least: int) -> Iterator[Any]:
     """What to try in place of a hyperparameter, the smallest first; in a list what is small already stays."""
-    for part in (part for part, above in ((16, 8192), (4, 512), (2, 0)) if largest(value) > above):
+    for part in (part for part, above in ((16, 1024), (8, 256), (4, 64), (2, 0)) if largest(value) > above):
         if largest(value) // part >= least:
             yield _divided(value, part, least)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from math import inf
 
 from attndsl.comparison import tolerance
 from attndsl.comparison.draws import handed_in
@@ -72,13 +74,22 @@ class Slope:
         return found
 
     def difference(self, direction: Mapping[str, Array]) -> tuple[float, float]:
-        """How far the gradient along a direction is from the finite difference, by the step that suits best; and what
-        it may be."""
+        """How far the gradient along a direction is from the finite difference, by the first step with which it is near
+        enough, else by the one that suits best; and what it may be."""
         parts = [direction[name] * self.gradients[name] for name in direction]
         slope = sum(float(part.sum()) for part in parts)
         scale = float(np.sqrt(sum(float((part**2).sum()) for part in parts)))
-        off = min(abs((self.at(direction, step) - self.at(direction, -step)) / (2 * step) - slope) for step in STEPS)
-        return off, tolerance.for_slope(scale, self.at({}, 0.0))
+        allowed, off = tolerance.for_slope(scale, self.here), inf
+        for step in STEPS:
+            off = min(off, abs((self.at(direction, step) - self.at(direction, -step)) / (2 * step) - slope))
+            if off <= allowed:
+                break
+        return off, allowed
+
+    @cached_property
+    def here(self) -> float:
+        """The scalar where the model stands."""
+        return self.at({}, 0.0)
 
 
 def stopped(case: Case) -> tuple[Graph, dict[str, Array]]:

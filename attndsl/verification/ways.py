@@ -46,7 +46,7 @@ def each_pass(case: Case) -> Iterator[Finding]:
             after_passes(case.right, f"{name} {what}", passes=tuple(p for p in PIPELINE if p.name in kept[name]))
             for name in names
         ]
-        found = worst(held(EACH_PASS, case.double, way) for way in ways)
+        found = worst(held(EACH_PASS, case.double, way, at_once=True) for way in ways)
         how = f"{case.right.title} float64, {len(names)} passes, each {what}" if found.status == OK else found.how
         yield replace(found, how=how)
 
@@ -118,10 +118,11 @@ def by_ways(claim: str, case: Case, kind: str, trials: Sequence[Trial] = ()) -> 
                 yield held(claim, trial, way)
 
 
-def held(claim: str, trial: Trial, way: Way) -> Finding:
-    """What a trial finds of a way: how far it is off, or the error that it raises."""
+def held(claim: str, trial: Trial, way: Way, *, at_once: bool = False) -> Finding:
+    """What a trial finds of a way: how far it is off, or the error that it raises. `at_once` is as in
+    `Trial.against`."""
     try:
-        return finding(claim, trial.against(way))
+        return finding(claim, trial.against(way, at_once=at_once))
     except Exception as problem:
         return crashed(claim, f"{way.backend.title} {trial.dtype} {way.besides}".rstrip(), problem)
 

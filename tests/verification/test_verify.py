@@ -38,13 +38,14 @@ from attndsl.verification import (
     attentions,
     calls,
     reading_on,
+    reducing,
     rows,
     slopes,
     verify,
     ways,
 )  # fmt: skip
 from attndsl.verification.padding import padding_inputs
-from attndsl.verification.reducing import ENOUGH, reduced, structure
+from attndsl.verification.reducing import ENOUGH, FEWEST, reduced, structure
 
 TEXT = """model Small(vocab=7, width=8, heads=2, context=48) {{
   input tokens: int[B, T] where T <= context, tokens < vocab
@@ -489,6 +490,44 @@ def test_a_large_model_is_made_small_and_does_the_same(name: str) -> None:
     assert all(before != now for before, now in changes.values())
     if "band" in changes:
         assert small.sizes["band"] < 20 if "band" in small.sizes else small.hyperparameters["band"] < 20
+
+
+def test_many_heads_become_few() -> None:
+    """Also where they cannot be halved: 31 of 62 would be left, and each attends to hundreds of places."""
+    assert reduced(open_spec("dalle"), {})[0].hyperparameters["heads"] == FEWEST
+
+
+def test_sizes_that_were_refused_are_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor those that nobody would want."""
+    tried: list[dict[str, Any]] = []
+    made = reducing._made
+
+    def noted(spec: Any, settings: Any, *rest: Any) -> Any:
+        tried.append(dict(settings))
+        return made(spec, settings, *rest)
+
+    monkeypatch.setattr(reducing, "_made", noted)
+    reduced(open_spec("mistral"), {})
+    assert all(settings not in tried[:at] for at, settings in enumerate(tried))
+
+
+def test_a_slope_is_taken_by_no_more_steps_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One where it agrees; all where it does not."""
+    points: list[float] = []
+    at = slopes.Slope.at
+
+    def noted(self: Any, direction: Any, step: float) -> float:
+        points.append(abs(step))
+        return at(self, direction, step)
+
+    monkeypatch.setattr(slopes.Slope, "at", noted)
+    (finding,) = found(slopes.finite_differences, "x = tanh(linear(x, width) as up)")
+    assert finding.status == "OK"
+    assert {*points} == {0.0, slopes.STEPS[0]}
+    monkeypatch.setattr(Tanh, "gradient", lambda *given: (given[2],))
+    (finding,) = found(slopes.finite_differences, "x = tanh(linear(x, width) as up)")
+    assert finding.status == "FAIL"
+    assert {*points} == {0.0, *slopes.STEPS}
 
 
 def test_what_is_set_stays() -> None:
