@@ -5,8 +5,9 @@ does the rest for each of its small configurations: one oracle per configuration
 saved as `transformers` saves it, loaded through the spec's own `weights` section with the sizes from its `config.json`,
 and asked the same as we are.
 
-- outputs and the loss: within 1e-4 in float32 and 1e-9 in float64, on NumPy, on PyTorch, and on PyTorch without the
-  optimiser's passes, at the positions that count (`Family.counted`);
+- outputs and the loss: within 1e-4 in float32 and 1e-9 in float64, on NumPy and on PyTorch, and in float64 on PyTorch
+  without the optimiser's passes (what these change in float32, `attndsl verify` says of every spec), at the positions
+  that count (`Family.counted`);
 - the gradients of the loss by every parameter: within as much of their largest element. In float32 ours are held
   against the oracle's in float64, since its own float32 sums over all positions may be off by more than that;
 - exported again, the oracle loads it with nothing missing, left over or of another shape, and says the same;
@@ -53,6 +54,10 @@ ALLOWED = {"float32": 1e-4, "float64": 1e-9}
 """The largest difference of an output, and the largest of a gradient relative to the largest gradient."""
 
 BACKENDS = ("numpy", "torch", "torch without passes")
+COMPARED = [
+    (backend, dtype) for backend in BACKENDS for dtype in ALLOWED if (backend, dtype) != (BACKENDS[-1], "float32")
+]
+"""On which backends configurations are compared, and in which precisions."""
 NOISE_OF_PUBLISHED = 0.01
 """By how much parameters of published sizes are moved: twice that, and T5's unscaled scores get so large that float32
 alone, the oracle's own too, is off by more than what is allowed."""

@@ -12,7 +12,7 @@ from attndsl.elaborate import elaborate, load
 from attndsl.weights import export_huggingface, load_weights
 from tests.parity.harness import (
     ALLOWED,
-    BACKENDS,
+    COMPARED,
     NOISE_OF_PUBLISHED,
     Family,
     Published,
@@ -62,8 +62,7 @@ def test_families_have_names_of_their_own() -> None:
 
 
 @configurations(lambda family: True)
-@pytest.mark.parametrize("dtype", ALLOWED)
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("backend", "dtype"), COMPARED)
 def test_outputs_loss_and_gradients_agree(trial: Trial, backend: str, dtype: str) -> None:
     assert_agrees(trial, backend, dtype)
 
