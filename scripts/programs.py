@@ -12,6 +12,10 @@ float64. Whatever differs, crashes or is refused is printed with the number that
 writes programs whose texts can be read on, and reads them in random pieces: rows of different lengths, going back, all
 that was read before in memories. Those that are not causal must be refused (E0761), or be right.
 
+    python scripts/programs.py --files
+
+writes each as a file, and runs its module at the program's sizes and at others that the constructor takes.
+
     python scripts/programs.py --onnx
 
 runs them in ONNX Runtime instead, in float32.
@@ -47,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--causal", action="store_true", help="read texts in pieces")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--onnx", action="store_true", help="in ONNX Runtime")
+    where.add_argument("--files", action="store_true", help="as files of their own")
     where.add_argument("--layouts", action="store_true", help="on simulated devices")
     where.add_argument("--processes", action="store_true", help="in several processes")
     asked = parser.parse_args(arguments)
@@ -54,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
     look: Any = partial(reading_differences if asked.causal else differences, torch=not asked.no_torch)
     if asked.onnx:
         from tests.onnx_export.programs import onnx_differences as look
+    if asked.files:
+        from tests.programs.written import file_differences as look
     if asked.layouts:
         from tests.programs.laid_out import layout_differences as look
 

@@ -12,6 +12,7 @@ from attndsl.sizes import Size
 from tests.programs.holding import differences
 from tests.programs.reading import REFUSED, reading_differences
 from tests.programs.writer import Program
+from tests.programs.written import file_differences
 
 COUNT, CAUSAL, AT_ONCE = 400, 60, 20
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -37,6 +38,12 @@ def test_texts_that_are_read_in_pieces_are_what_they_are_as_a_whole(first: int) 
     wrong = {seed: what for seed, what in found.items() if what not in ([], [REFUSED])}
     assert not wrong, "\n".join(f"{seed}: {what[0]}" for seed, what in wrong.items())
     assert sum(what == [REFUSED] for what in found.values()) < AT_ONCE / 2
+
+
+@pytest.mark.torch
+def test_files_of_their_own_give_the_same() -> None:
+    wrong = {seed: found for seed in range(5) if (found := file_differences(Program.random(seed)))}
+    assert not wrong, "\n".join(f"{seed}: {found[0]}" for seed, found in wrong.items())
 
 
 def test_a_memory_that_forgets_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
