@@ -7,7 +7,9 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
+T = TypeVar("T")
 TRIES = 6
 
 
@@ -38,13 +40,15 @@ def less_than(most: float) -> Iterator[None]:
     assert took < most, f"it took {took:.2f} s"
 
 
-def times_as_much(act: Callable[[], object], usual: Callable[[], object], most: float) -> float:
+def times_as_much(
+    act: Callable[[], T], usual: Callable[[], T], most: float, cost: Callable[[Callable[[], T]], float] = seconds
+) -> float:
     """How many times as much it costs to `act` as what is `usual`: by the least of each, since what else runs adds and
     never takes. It is tried until that is less than `most`, or often enough."""
     acts, usuals = list[float](), list[float]()
     for _ in range(TRIES):
-        usuals += (seconds(usual) for _ in range(3))
-        acts.append(seconds(act))
+        usuals += (cost(usual) for _ in range(3))
+        acts.append(cost(act))
         if min(acts) < most * min(usuals):
             break
     return min(acts) / min(usuals)

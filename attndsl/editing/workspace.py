@@ -118,7 +118,7 @@ class Workspace:
 
     def __init__(self) -> None:
         self._open: dict[Path, _Document] = {}
-        self._closed: dict[Path, tuple[int, _Document]] = {}
+        self._closed: dict[Path, _Document] = {}
         self.elaborated = 0
         """How many models were elaborated, not remembered."""
 
@@ -242,12 +242,11 @@ class Workspace:
         opened = self._open.get(path) or self._open.get(path.resolve())
         if opened is not None:
             return opened
-        source = read_source(str(path))
-        stamp = path.stat().st_mtime_ns
+        text = read_source(str(path)).text
         known = self._closed.get(path)
-        if known is None or known[0] != stamp:
-            known = self._closed[path] = (stamp, _Document(path, source.text))
-        return known[1]
+        if known is None or known.text != text:
+            known = self._closed[path] = _Document(path, text)
+        return known
 
     def _read(self, path: Path) -> tree.File:
         file, problems = self._document(path).parse()

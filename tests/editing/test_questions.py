@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from importlib import util
 from pathlib import Path
 
 import pytest
 
-from attndsl.editing import definition, hover, inlays
+from attndsl.editing import Workspace, definition, hover, inlays
 from attndsl.shipped import SHIPPED
 
 _spec = util.spec_from_file_location("marked", Path(__file__).with_name("marked.py"))
@@ -125,6 +126,16 @@ def test_an_import_leads_to_its_file_and_its_block(tmp_path: Path) -> None:
     found = definition(analysis, text.index("mine"))
     assert found is not None
     assert (Path(found.source.name).name, found.start) == ("mine.attn", 0)
+
+
+def test_an_import_is_what_its_file_says_now(tmp_path: Path) -> None:
+    """However soon it was written again: the clock of files stands still for some milliseconds."""
+    own, imported, workspace = tmp_path / "m.attn", tmp_path / "mine.attn", Workspace()
+    for at, (name, codes) in enumerate((("twice", []), ("thric", ["E0101"]), ("twice", []))):
+        imported.write_text(f"block {name}()(x: [*]) -> [*] {{\n  return 2 * x\n}}\n")
+        os.utime(imported, ns=(0, 0))
+        workspace.write(own, f'use "mine.attn"\nmodel M() {{\n  input x: [B]\n  output y = twice(x)\n}}\n# {at}\n')
+        assert [it.code for it in workspace.analysis(own).diagnostics] == codes
 
 
 def test_lines_end_with_the_type_of_what_they_make() -> None:
