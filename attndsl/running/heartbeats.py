@@ -72,21 +72,24 @@ class MeetingPoint:
             self.server = socket.create_server(("", 0), backlog=512)
         self.port: int = self.server.getsockname()[1]
 
-    def all(self, count: int, seconds: float, given_up: Callable[[], bool]) -> dict[Connection, int]:
-        """What leads to each of the `count` others, once they have come. Raises OSError where one does not, or has
-        `given_up`."""
+    def all(self, count: int, seconds: float, given_up: Callable[[], int]) -> dict[Connection, int]:
+        """What leads to each of the `count` others, once they have come. Raises OSError where one does not; where so
+        many have `given_up`, once the others have come, or had seconds to: the first keeps count of those that fail."""
         found: dict[Connection, int] = {}
         until = time.monotonic() + seconds
         self.server.settimeout(BEAT)
         with self.server:
-            while len(found) < count:
+            while missing := count - len(found):
                 with contextlib.suppress(TimeoutError), self.server.accept()[0] as come:
                     token, rank = _first_word(come, len(self.token))
                     if secrets.compare_digest(token, self.token.encode()):
                         come.settimeout(None)
                         found[Connection(come.detach())] = rank
-                if len(found) < count and (given_up() or time.monotonic() > until):
-                    raise ConnectionError(f"{count - len(found)} of the processes did not reach the first")
+                        continue
+                if failed := given_up():
+                    until = min(until, time.monotonic() + FAREWELL)
+                if failed >= missing or time.monotonic() > until:
+                    raise ConnectionError(f"{missing} of the processes did not reach the first")
         return found
 
 

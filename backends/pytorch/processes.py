@@ -120,7 +120,7 @@ class TorchProcesses(Processes):
         place = (meeting.port, meeting.token) if meeting is not None else None
         told = self.gather((Person.here(self.rank), place))
         if meeting is not None:
-            others = meeting.all(self.size - 1, seconds, lambda: self._failed(0) > 0)
+            others = meeting.all(self.size - 1, seconds, lambda: self._failed(0))
         else:
             assert told[0][1] is not None
             others = reach(address, *told[0][1], self.rank, seconds)

@@ -47,7 +47,7 @@ class Circle:
         self._rested, self._stands = dict[int, float](), set[int]()  # until when it has done all, and who is frozen
         meeting = MeetingPoint()
         met: dict[Connection, int] = {}
-        hub = threading.Thread(target=lambda: met.update(meeting.all(count - 1, PATIENCE, lambda: False)))
+        hub = threading.Thread(target=lambda: met.update(meeting.all(count - 1, PATIENCE, lambda: 0)))
         hub.start()
         ends = [reach("localhost", meeting.port, meeting.token, rank, PATIENCE) for rank in range(1, count)]
         hub.join()
@@ -199,7 +199,7 @@ def test_a_stranger_is_not_let_in(said: bytes, monkeypatch: pytest.MonkeyPatch) 
         stranger.sendall(said)
         reach("localhost", meeting.port, "guessed", 1, PATIENCE)
         own = reach("localhost", meeting.port, meeting.token, 300, PATIENCE)
-        met = meeting.all(1, PATIENCE, lambda: False)
+        met = meeting.all(1, PATIENCE, lambda: 0)
     assert list(met.values()) == [300]
     next(iter(own)).send_bytes(b"it is I")
     assert next(iter(met)).recv_bytes() == b"it is I"
@@ -215,15 +215,24 @@ def test_the_first_is_met_at_each_of_its_addresses(address: str) -> None:
         pytest.skip(f"{address} is no address of this machine")
     meeting = MeetingPoint()
     reach(address, meeting.port, meeting.token, 1, PATIENCE)
-    assert list(meeting.all(1, PATIENCE, lambda: False).values()) == [1]
+    assert list(meeting.all(1, PATIENCE, lambda: 0).values()) == [1]
 
 
 def test_the_first_does_not_wait_for_one_that_has_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But, for some seconds, for those that have not: it keeps count of who failed."""
     monkeypatch.setattr(heartbeats, "BEAT", 0.01)
     with pytest.raises(ConnectionError, match="2 of the processes did not reach the first"):
-        MeetingPoint().all(2, 60, lambda: True)
+        MeetingPoint().all(2, PATIENCE, lambda: 2)
     with pytest.raises(ConnectionError, match="1 of the processes did not"):
-        MeetingPoint().all(1, 0.05, lambda: False)
+        MeetingPoint().all(1, 0.05, lambda: 0)
+    meeting = MeetingPoint()
+    own = reach("localhost", meeting.port, meeting.token, 1, PATIENCE)
+    with pytest.raises(ConnectionError, match="1 of the processes did not"):
+        meeting.all(2, PATIENCE, lambda: 1)
+    del own
+    monkeypatch.setattr(heartbeats, "FAREWELL", 0.05)
+    with pytest.raises(ConnectionError, match="2 of the processes did not"):
+        MeetingPoint().all(2, PATIENCE, lambda: 1)
 
 
 def test_a_machine_is_known_by_its_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

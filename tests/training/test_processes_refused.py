@@ -7,6 +7,8 @@ import os
 import shutil
 import socket
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -198,10 +200,26 @@ def behind_a_firewall(rank: int) -> None:
         heartbeats.socket = SimpleNamespace(create_connection=refused)  # type: ignore
 
 
-def test_one_that_does_not_reach_the_first(spec: str, text: str, tmp_path: Path) -> None:
+def behind_a_firewall_and_another_late(rank: int) -> None:
+    """Who comes when the first has given up does not find it any more, nor hear that it was said why."""
+    behind_a_firewall(rank)
+    if rank == 2:
+        from attndsl.backends.pytorch import processes
+
+        original = processes.reach
+
+        def late(*given: Any) -> Any:
+            time.sleep(3)
+            return original(*given)
+
+        processes.reach = late
+
+
+@pytest.mark.parametrize("before", [behind_a_firewall, behind_a_firewall_and_another_late])
+def test_one_that_does_not_reach_the_first(spec: str, text: str, tmp_path: Path, before: Callable[[int], None]) -> None:
     """It says so, and the first does not wait for it."""
     given = words(spec, "--data", text, "--out", tmp_path / "run")
-    ended = Together(3, tmp_path, given, before=behind_a_firewall).end()
+    ended = Together(3, tmp_path, given, before=before).end()
     require_one_message(ended, "E0770", "process 1, on ", "does not reach the first at ", "Connection refused")
 
 
