@@ -130,13 +130,14 @@ class History:
 
 def read_history(folder: Path) -> History:
     """The run in a folder. Raises E0732 where it is none, is damaged, or only half there."""
+    is_running = is_locked(folder)  # asked first: what ends while it is read was not stopped
     record = open_record(folder)
     lines = tuple(read_log(folder))
     facts = record.facts
     done = max((line["step"] for line in lines), default=0)
     is_over = "metrics" in facts and done >= facts["recipe"].get("steps", 0)
     require_there(folder, [*([FILE] if "metrics" in facts else []), *([WEIGHTS] if is_over else [])])
-    state = RUNNING if is_locked(folder) else FINISHED if is_over else STOPPED
+    state = RUNNING if is_running else FINISHED if is_over else STOPPED
     history = History(folder, record, lines, state)
     try:
         _ = history.settings, history.spec, history.model, history.parameters, history.metrics

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from attndsl.elaborate import load, open_spec, shipped
 from attndsl.inspection import inspect
 from attndsl.recipe.flat import as_settings
 from attndsl.recipe.recipe import Recipe, read_recipe
+from attndsl.runs import history
 from attndsl.runs.curve import COLOURS, DASHES, MARKERS, Curve, chart
 from attndsl.runs.history import columns, read_history
 from attndsl.runs.lock import FILE, locked
+from attndsl.runs.record import Record, open_record
 from attndsl.values import hyperparameters_of
 from tests.runs.conftest import STEPS
 
@@ -78,6 +81,21 @@ def test_a_run_is_running_while_somebody_holds_it(tmp_path: Path) -> None:
         assert read_history(run).state == "running"
     (run / FILE).write_text('{"process": 1, "since": "…"}')  # by one that was killed
     assert read_history(run).state == "stopped"
+
+
+def test_a_run_that_ends_while_it_is_read_was_not_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep would resume it."""
+    run, held = tmp_path / "run", ExitStack()
+    shutil.copytree("runs/more/longer", run)
+    held.enter_context(locked(run))
+
+    def read(folder: Path) -> Record:
+        found = open_record(folder)
+        held.close()
+        return found
+
+    monkeypatch.setattr(history, "open_record", read)
+    assert read_history(run).state == "running"
 
 
 # ---------------------------------------------------------------- the table
