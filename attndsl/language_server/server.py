@@ -89,8 +89,9 @@ class EditorSession:
         """Publish the diagnostics of a text, unless it has changed since."""
         analysis = await self.analysis(uri)
         if path_of(uri) in self.texts.paths() and self.texts.known(path_of(uri)) is analysis:
+            version = self.server.workspace.get_text_document(uri).version
             self.server.text_document_publish_diagnostics(
-                lsp.PublishDiagnosticsParams(uri=uri, diagnostics=saying.diagnostics(analysis))
+                lsp.PublishDiagnosticsParams(uri=uri, version=version, diagnostics=saying.diagnostics(analysis))
             )
             await self.apart(lambda: [model.layers for model in analysis.models])
 
