@@ -18,6 +18,7 @@ from attndsl.data import examples
 from attndsl.diagnostics import AttnError, collected
 from attndsl.diagnostics.report import render
 from attndsl.elaborate import load, open_spec, shipped
+from attndsl.records import replace
 from tests.conftest import Finished
 from tests.docs import tour
 from tests.docs.tour import Command, Mistake, Quotation
@@ -116,9 +117,11 @@ def test_an_ablation_changes_one_thing() -> None:
 @pytest.mark.slow
 def test_what_trains_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attndsl: Callable[..., Finished]) -> None:
     """One command after the other, as they stand, since some begin from the weights of others or use them; two steps of
-    each training, on a fortieth of the sources, for which ten tokenizers are made."""
+    each training, on a fortieth of the sources, for which ten tokenizers are made, and a tenth of the records."""
     some = examples.sources()[::40]
     monkeypatch.setattr(examples, "sources", lambda: some)
+    fewer = {name: replace(example, rows=example.rows // 10) for name, example in examples.EXAMPLES.items()}
+    monkeypatch.setattr(examples, "EXAMPLES", fewer)
     monkeypatch.chdir(tmp_path)
     for command in TRAININGS:
         arguments = list(command.arguments)

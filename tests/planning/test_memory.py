@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.scripts import script
 pytest.importorskip("torch.testing._internal.distributed.fake_pg")
 pytestmark = pytest.mark.filterwarnings("ignore:Set timeout is now only supported")  # a group of nobody has none
 memory: Any = script("memory")
+row = cache(memory.row)
 
 WITHIN = 0.1
 REFUSED = [
@@ -31,14 +33,14 @@ FAST = [
 ]
 
 
-def require_near(row: Any) -> None:
-    assert not row.refused, row.refused
-    assert abs(row.error) < WITHIN, memory.table([row])
+def require_near(found: Any) -> None:
+    assert not found.refused, found.refused
+    assert abs(found.error) < WITHIN, memory.table([found])
 
 
 @pytest.mark.parametrize(("model", "layout"), FAST)
 def test_a_few(model: str, layout: str) -> None:
-    require_near(memory.row(model, layout))
+    require_near(row(model, layout))
 
 
 def test_what_no_model_and_no_layout_is_called_is_refused() -> None:
@@ -56,12 +58,12 @@ def test_the_page_says_how_far_off_predictions_are() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", memory.MODELS)
 def test_every_model_by_every_layout(model: str) -> None:
-    rows = [memory.row(model, layout) for layout in memory.LAYOUTS]
-    refused = [(row.model, row.layout) for row in rows if row.refused]
+    rows = [row(model, layout) for layout in memory.LAYOUTS]
+    refused = [(each.model, each.layout) for each in rows if each.refused]
     assert set(refused) == {at for at in REFUSED if at[0] == model}
-    for row in rows:
-        if not row.refused:
-            require_near(row)
+    for each in rows:
+        if not each.refused:
+            require_near(each)
     table = memory.TABLE.search(memory.PAGE.read_text(encoding="utf-8"))[2]
     shown = next(line for line in table.splitlines() if line.startswith(f"| {model} |"))
     found = memory.markdown(rows).splitlines()[-1]
