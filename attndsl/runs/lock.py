@@ -15,6 +15,7 @@ from attndsl.runs.record import is_run
 from attndsl.storage.refusals import file_errors
 
 FILE = "run.lock"
+TRIES, MOMENT = 3, 0.05  # seconds between them: whoever asks whether a run is locked has the lock while it does
 
 
 @contextlib.contextmanager
@@ -34,12 +35,17 @@ def locked(run: Path) -> Iterator[None]:
     with file_errors("lock", path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _taken(run, path) from None
-        except OSError:  # a file system without locks
-            pass
+        for tries in reversed(range(TRIES)):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not tries:
+                    raise _taken(run, path) from None
+                time.sleep(MOMENT)
+            except OSError:  # a file system without locks
+                break
+            else:
+                break
         with file_errors("write", path):
             os.ftruncate(handle, 0)
             holder = {"process": os.getpid(), "host": platform.node(), "since": time.strftime("%F %T")}

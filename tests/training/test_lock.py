@@ -55,6 +55,19 @@ def test_two_processes_do_not_train_one_run(trained: Train, tmp_path: Path) -> N
     assert [line["step"] for line in read_log(run) if "loss" in line] == list(range(1, 9))
 
 
+def test_whoever_asks_whether_a_run_is_locked_is_in_nobodys_way(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    run = tmp_path / "run"
+    trained(steps=1)
+    with (run / "run.lock").open() as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)
+        monkeypatch.setattr("attndsl.runs.lock.time.sleep", lambda seconds: fcntl.flock(asked, fcntl.LOCK_UN))
+        with locked(run):
+            pass
+
+
 def test_a_run_is_locked_from_its_first_step(trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from attndsl.training.console import Silent
 
