@@ -57,14 +57,20 @@ def differences(program: Program, *, torch: bool = True) -> list[str]:
     return found
 
 
-def _inputs(graph: Graph, program: Program) -> Arrays:
-    """Examples, with infinities and NaN strewn over the floats; every other time without the optional input."""
+def examples(graph: Graph, program: Program) -> Arrays:
+    """Inputs; every other time without the optional one."""
     try:
         arrays = example_inputs(graph, program.sizes, seed=program.seed)
     except AttnError:  # the lengths do not fit: a slice of what is too short
         arrays = example_inputs(graph, None, seed=program.seed)
     if program.seed % 2:
         arrays.pop("o", None)
+    return arrays
+
+
+def _inputs(graph: Graph, program: Program) -> Arrays:
+    """Examples, with infinities and NaN strewn over the floats."""
+    arrays = examples(graph, program)
     draw = np.random.default_rng(program.seed)
     for name, array in arrays.items():
         if array.dtype.kind == "f":
