@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LONGEST = 90.0  # seconds: less than what hangs in tests does by itself
+LONGEST = 60.0  # seconds
 SETTINGS: dict[str, Any] = {"steps": 10, "batch": 6, "p": 0, "evaluate_batches": 2, "checkpoint": 4}
 
 
@@ -107,7 +107,7 @@ class Together:
         self.began = time.monotonic()  # what they are copies of has imported everything
 
     def end(self) -> Ended:
-        """Wait for all of them; those that are still there after so long are killed, and the test fails."""
+        """Wait for all of them; those that are still there after a minute are killed, and the test fails."""
         try:
             for process in self.processes:
                 process.join(max(LONGEST - (time.monotonic() - self.began), 0.1))
