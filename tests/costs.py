@@ -1,54 +1,42 @@
-"""What something costs in processor time, on a machine that is busy with something else. The collector of cycles is off
-meanwhile: it walks through what other tests hold."""
+"""What something costs: in steps, which are the same on any machine, however busy; and whether it ends soon."""
 
 from __future__ import annotations
 
 import gc
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
-
-T = TypeVar("T")
-TRIES = 6
+from types import FrameType
 
 
-@contextmanager
-def _clock() -> Iterator[Callable[[], float]]:
-    """The processor seconds since it began."""
-    gc.disable()
-    begun = time.process_time()
+def steps(act: Callable[[], object]) -> int:
+    """The lines of Python that it runs, and its calls. What C does in one step counts as one, however long it takes."""
+    counted = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> object:
+        nonlocal counted
+        counted += 1
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
     try:
-        yield lambda: time.process_time() - begun
-    finally:
-        gc.enable()
-
-
-def seconds(act: Callable[[], object]) -> float:
-    with _clock() as clock:
         act()
-        return clock()
+    finally:
+        sys.settrace(before)
+    return counted
 
 
 @contextmanager
 def less_than(most: float) -> Iterator[None]:
     """What is done in here takes less than so many processor seconds: a bound that is far away, since it may take some
-    times as many on a busy machine."""
-    with _clock() as clock:
+    times as many on a busy machine. The collector of cycles is off meanwhile: it walks over what other tests hold."""
+    gc.disable()
+    begun = time.process_time()
+    try:
         yield
-        took = clock()
+        took = time.process_time() - begun
+    finally:
+        gc.enable()
     assert took < most, f"it took {took:.2f} s"
-
-
-def times_as_much(
-    act: Callable[[], T], usual: Callable[[], T], most: float, cost: Callable[[Callable[[], T]], float] = seconds
-) -> float:
-    """How many times as much it costs to `act` as what is `usual`: by the least of each, since what else runs adds and
-    never takes. It is tried until that is less than `most`, or often enough."""
-    acts, usuals = list[float](), list[float]()
-    for _ in range(TRIES):
-        usuals += (cost(usual) for _ in range(3))
-        acts.append(cost(act))
-        if min(acts) < most * min(usuals):
-            break
-    return min(acts) / min(usuals)

@@ -170,7 +170,7 @@ def _unused(analysis: Analysis, place: CursorPlace) -> tuple[Recorder, Frame] | 
     declaration = analysis.declaration_at(place.declaration)
     if model is None or declaration is None:
         return None
-    frame = replace(model.recorder.top, names={}, tensors={})
+    frame = replace(model.recorder.top, names={}, axes={})
     for name in binders(declaration):
         frame.names[name.text] = Binding(Nothing(), name.span)
     return model.recorder, frame

@@ -89,10 +89,9 @@ class Offers(Frozen, eq=False):
         if not found:
             frame: Frame | None = self.frame
             while frame is not None:
-                for name, (type_, _) in frame.tensors.items():
-                    yield from (
-                        Suggestion(a.name, "axis", f"of {name}", rank=1) for a in type_.axes if a.name.isidentifier()
-                    )
+                for name, tensor in frame.tensors():
+                    named = (axis.name for axis in tensor.type.axes if axis.name.isidentifier())
+                    yield from (Suggestion(axis, "axis", f"of {name}", rank=1) for axis in named)
                 frame = frame.parent
             yield from (it for it in self.names() if it.kind in ("hyperparameter", "axis"))
 

@@ -132,7 +132,7 @@ def _still(frame: Frame) -> Frame:
     return replace(
         frame,
         names=dict(frame.names),
-        tensors=dict(frame.tensors),
+        axes={name: dict(count) for name, count in frame.axes.items()},
         labels=Labels(dict(labels.given), set(labels.loops), set(labels.numbered), dict(labels.counts)),
         states=dict(frame.states),
         parent=_still(frame.parent) if frame.parent is not None else None,

@@ -84,7 +84,6 @@ class _Moment:
     """What a body had bound, returned and emitted at some moment, and what it had written of its states."""
 
     names: dict[str, Binding]
-    tensors: dict[str, tuple[Type, Span]]
     states: dict[str, Sequence[Kept]]
     kept: dict[PendingState, tuple[Kept, Value | None, Span | None]]
     returned: Returned | None
@@ -95,11 +94,11 @@ class _Moment:
         here = frame.elaborator.kept.get(frame.builder, {})
         kept = {state: (found, found.next, found.at) for state, found in here.items()}
         states = dict(frame.states)
-        return _Moment(dict(frame.names), dict(frame.tensors), states, kept, frame.returned, frame.emitted)
+        return _Moment(dict(frame.names), states, kept, frame.returned, frame.emitted)
 
     def restore(self, frame: Frame) -> None:
-        frame.names, frame.tensors, frame.states = dict(self.names), dict(self.tensors), dict(self.states)
-        frame.returned, frame.emitted = self.returned, self.emitted
+        frame.rebind(self.names)
+        frame.states, frame.returned, frame.emitted = dict(self.states), self.returned, self.emitted
         for found, next, at in self.kept.values():
             found.next, found.at = next, at
         frame.elaborator.kept[frame.builder] = {state: found for state, (found, _, _) in self.kept.items()}

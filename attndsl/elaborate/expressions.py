@@ -120,7 +120,7 @@ def _tensors(frame: Frame) -> tuple[str, ...]:
     names: set[str] = set()
     at: Frame | None = frame
     while at is not None:
-        names.update(at.tensors)
+        names.update(name for name, _ in at.tensors())
         at = at.parent
     return (f"the tensors here are {first_of(sorted(names), 8)}",) if names else ()
 

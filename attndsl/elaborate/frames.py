@@ -162,8 +162,8 @@ class Returned:
 class Frame:
     """The names of one body. `parent` is the body around it in the text (None for a block: a block sees its own
     arguments and its file, never its caller). What it declares is declared at `place`, with a name of `labels`; nodes
-    go to the `builder`. `tensors` are the names that are tensors. `returned` and `emitted` are what `return` and `emit`
-    have said, `states` the states that are declared here."""
+    go to the `builder`. `axes` are those that its tensors have, by their names, with how many have each.
+    `returned` and `emitted` are what `return` and `emit` have said, `states` the states that are declared here."""
 
     elaborator: Elaboration
     scope: FileScope
@@ -172,7 +172,7 @@ class Frame:
     place: Place = TOP
     parent: Frame | None = None
     names: dict[str, Binding] = field(default_factory=dict)
-    tensors: dict[str, tuple[Type, Span]] = field(default_factory=dict)
+    axes: dict[str, dict[Axis, int]] = field(default_factory=dict)
     labels: Labels = field(default_factory=Labels)
     enclosing: Enclosing = field(default_factory=Enclosing)
     viewpoint: Viewpoint = USER
@@ -221,10 +221,16 @@ class Frame:
 
     def short_of(self, axis: Axis) -> tuple[str, Type] | None:
         """Where `*` stands for `axis`, among others, in this block: the first tensor without it, and its type."""
-        for name, (type, _) in self.tensors.items() if axis in (self.enclosing.rest or ()) else ():
-            if axis not in type.axes:
-                return name, type
+        for name, tensor in self.tensors() if axis in (self.enclosing.rest or ()) else ():
+            if axis not in tensor.type.axes:
+                return name, tensor.type
         return None
+
+    def tensors(self) -> Iterator[tuple[str, Value]]:
+        """The names of this body that are tensors."""
+        for name, binding in self.names.items():
+            if isinstance(binding.value, Value):
+                yield name, binding.value
 
     @property
     def has_poison(self) -> bool:
@@ -239,11 +245,22 @@ class Frame:
             frame = frame.parent
 
     def bind(self, name: str, value: CompileTimeValue | Poison, span: Span) -> None:
-        self.names[name] = Binding(value, span)
-        if isinstance(value, Value):
-            self.tensors[name] = value.type, span
-        else:
-            self.tensors.pop(name, None)
+        self._bind(name, Binding(value, span))
+
+    def rebind(self, names: Mapping[str, Binding]) -> None:
+        """Let these be the names of this body, and no others."""
+        self.names, self.axes = {}, {}
+        for name, binding in names.items():
+            self._bind(name, binding)
+
+    def _bind(self, name: str, binding: Binding) -> None:
+        before, self.names[name] = self.names.get(name), binding
+        for found, more in ((before, -1), (binding, 1)):
+            for axis in found.value.type.axes if found is not None and isinstance(found.value, Value) else ():
+                count = self.axes.setdefault(axis.name, {})
+                count[axis] = count.get(axis, 0) + more
+                if not count[axis]:
+                    del count[axis]
 
     def bind_axis(self, name: str, axis: Axis, span: Span) -> Axis:
         """Let a name stand for an axis, and for its length as a number."""

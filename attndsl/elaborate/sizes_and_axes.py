@@ -212,13 +212,10 @@ def axis_in_body(name: str, span: Span, frame: Frame) -> Axis | None:
     where two tensors of that body have different ones."""
     at: Frame | None = frame
     while at is not None:
-        found: dict[Axis, tuple[str, Span]] = {}
-        for tensor, (type, place) in at.tensors.items():
-            for axis in type.axes:
-                if axis.name == name:
-                    found.setdefault(axis, (tensor, place))
+        found = at.axes.get(name, {})
         if len(found) > 1:
-            labels = [Label(place, f"of `{tensor}` it is `{axis}`") for axis, (tensor, place) in found.items()]
+            firsts = [(axis, next(name for name, tensor in at.tensors() if axis in tensor.type.axes)) for axis in found]
+            labels = [Label(at.names[tensor].span, f"of `{tensor}` it is `{axis}`") for axis, tensor in firsts]
             way = "give one of them another name where it is made, such as `rearrange(x, [T] -> [U=T])`"
             raise error("E0215", f"`{name}` is the name of {len(found)} axes here", span, other=labels, help=way)
         if found:

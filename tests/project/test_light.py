@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
-import time
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from attndsl.api.checking import check
+from tests.costs import steps
 
 PATH = [str(Path(__file__).resolve().parents[2])]
 HEAVY = ("torch", "numpy", "networkx", "rich", "safetensors", "graphviz", "lark")
@@ -71,18 +70,10 @@ def test_check_works_where_only_the_light_core_is_installed():
     assert "logits: float32 1×4×" in done.stdout
 
 
-def _seconds(spec: str) -> float:
-    begun = time.process_time()
-    check(spec)
-    return time.process_time() - begun
-
-
 def test_a_model_a_thousand_times_larger_takes_no_more_time_or_memory():
     for spec in ("gpt2", "gpt3:175b"):
         check(spec)
-    rounds = [(_seconds("gpt2"), _seconds("gpt3:175b")) for _ in range(10)]
-    small, large = (statistics.median(times) for times in zip(*rounds, strict=True))
-    assert large < 1.2 * small
+    assert steps(lambda: check("gpt3:175b")) < 1.2 * steps(lambda: check("gpt2"))
 
     def peak(spec: str) -> int:
         tracemalloc.start()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from attndsl.diagnostics import MOST_TOLD, Source
 from attndsl.diagnostics.report import render, to_json
 from attndsl.syntax.parser import parse
-from tests.costs import less_than, times_as_much
+from tests.costs import less_than, steps
 from tests.syntax.examples import EXAMPLES
 from tests.syntax.notation import KEYWORDS, mistakes
 
@@ -108,7 +108,7 @@ def test_each_of_many_mistakes_costs_no_more_than_one_of_some(text: str, count: 
 
     with less_than(5):
         parsed(count)
-    assert times_as_much(lambda: parsed(count), lambda: parsed(count // 10), 20) < 20
+    assert steps(lambda: parsed(count // 5)) < 11 * steps(lambda: parsed(count // 50))
 
 
 def _mutants(text: str, count: int, seed: int):
