@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+TRIES = 6
+
 
 def steps(act: Callable[[], object]) -> int:
     """The lines of Python that it runs, and its calls. What C does in one step counts as one, however long it takes."""
@@ -28,10 +30,28 @@ def steps(act: Callable[[], object]) -> int:
     return counted
 
 
+def seconds(act: Callable[[], object], times: int = 1) -> float:
+    """The processor seconds of so many times. The collector of cycles is off meanwhile: it walks over what other tests
+    hold."""
+    gc.disable()
+    begun = time.process_time()
+    try:
+        for _ in range(times):
+            act()
+        return time.process_time() - begun
+    finally:
+        gc.enable()
+
+
+def is_ever_less(cost: Callable[[], float], than: Callable[[], float]) -> bool:
+    """Whether it costs less, at one of some tries: both last about as long, so that what else runs slows both."""
+    return any(cost() < than() for _ in range(TRIES))
+
+
 @contextmanager
 def less_than(most: float) -> Iterator[None]:
     """What is done in here takes less than so many processor seconds: a bound that is far away, since it may take some
-    times as many on a busy machine. The collector of cycles is off meanwhile: it walks over what other tests hold."""
+    times as many on a busy machine."""
     gc.disable()
     begun = time.process_time()
     try:

@@ -6,6 +6,7 @@ each mask input hides everything, and some targets are left out.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,7 @@ def test_every_shipped_spec_is_compared() -> None:
     assert set(REDUCED) == set(shipped())
 
 
+@cache
 def reduced(name: str, depth: int) -> Graph:
     path, settings = OWN[name] if name in OWN else (name, REDUCED[name])
     return load(str(path), {**settings, "depth": depth})

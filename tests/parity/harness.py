@@ -42,7 +42,7 @@ from attndsl.syntax import tree
 from attndsl.syntax.parser import parse
 from attndsl.values import to_python
 from attndsl.weights import config_settings, load_weights, settings_for
-from attndsl.weights.mapping import WeightMap
+from attndsl.weights.mapping import Item, WeightMap
 from attndsl.weights.stacks import parts_of
 from tests.parity.gradients import pulled
 
@@ -238,6 +238,10 @@ class Trial:
         return settings_for(folder, self.sections, self.family.settings(self.config))
 
     @cached_property
+    def items(self) -> list[Item]:
+        return WeightMap(self.section, self.graph).items()
+
+    @cached_property
     def arrays(self) -> dict[str, Array]:
         return load_weights(self.saved, self.graph, self.sections)
 
@@ -281,7 +285,7 @@ class Trial:
             source.grad = None
         found = self.family.ask(model, tensors_of(batch, dtype))
         gradients: dict[str, Array] = {}
-        if "loss" in found:
+        if "loss" in found and dtype == "float64":  # float32 is held against these, too
             found["loss"].backward()
             by_name = {
                 written: np.zeros(tuple(source.shape), dtype) if source.grad is None else source.grad.numpy().copy()
@@ -297,7 +301,7 @@ class Trial:
         found: dict[str, Array] = {}
         used: set[str] = set()
         arrays = {address: self.arrays[part.whole][part.index] for address, part in parts_of(self.graph).items()}
-        for item in WeightMap(self.section, self.graph).items():
+        for item in self.items:
             names = {item.full_name(True), item.full_name(False)} & by_name.keys()
             for name in names - used:
                 used.add(name)

@@ -79,18 +79,19 @@ def written(text: str, name: str) -> str | None:
     """The layout for a model that has some of the axes; None where it has none. `MODEL` in it stands for all axes that
     the devices along `model` can divide, `EXPERTS` for that of the experts, `LAYERS` for the repeats whose layers
     stages can have."""
-    spec, graph = small(name)
-
-    def fits(text: str) -> bool:
-        try:
-            lay_out(graph, choose_layout(text, spec, graph))
-        except AttnError as problem:
-            return problem.diagnostics[0].code not in ("E1002", "E1004", "E1005")
-        return True
-
-    layers = [node.op.path for node in graph.body.nodes if isinstance(node.op, Repeat)]
+    layers = [node.op.path for node in small(name)[1].body.nodes if isinstance(node.op, Repeat)]
     text = text.replace("LAYERS", ", ".join(STAGED.get(_base(name), layers)) or "none")
     count = re.search(r"model=(\d+)", text)
-    axes = [axis for axis in DIVIDED if count is not None and fits(f"{count[0]}; {axis} on model")]
+    axes = [axis for axis in DIVIDED if count is not None and _fits(f"{count[0]}; {axis} on model", name)]
     text = text.replace("MODEL", f"{', '.join(axes)} on model").replace("EXPERTS", EXPERTS.get(_base(name), "none"))
-    return text if fits(text) else None
+    return text if _fits(text, name) else None
+
+
+@cache
+def _fits(text: str, name: str) -> bool:
+    spec, graph = small(name)
+    try:
+        lay_out(graph, choose_layout(text, spec, graph))
+    except AttnError as problem:
+        return problem.diagnostics[0].code not in ("E1002", "E1004", "E1005")
+    return True

@@ -59,9 +59,13 @@ def free_port() -> int:
 
 
 def forking() -> Any:
+    """Processes that are copies of one that has imported everything, so that most of their life is training. A test
+    process has one such, which imports the same whoever asks first. What is not installed is passed over; torch's
+    optimizers import `torch._dynamo` at their first step."""
     context = multiprocessing.get_context("forkserver")
-    imported = "attndsl.cli.train", "attndsl.training.loop", "attndsl.backends.pytorch.trainer"
-    context.set_forkserver_preload([*imported, "torch._dynamo", "torch.distributed.tensor"])
+    trainers = [f"attndsl.backends.{name}.trainer" for name in ("numpy_reference", "pytorch")]
+    imported = ["attndsl.cli.train", "attndsl.training.loop", *trainers, "torch._dynamo", "torch.distributed.tensor"]
+    context.set_forkserver_preload(imported)
     return context
 
 

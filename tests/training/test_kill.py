@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -18,6 +17,7 @@ from attndsl.runs.log import read_log
 from attndsl.runs.record import RECORD, WEIGHTS
 from attndsl.training import train
 from attndsl.training.console import Silent
+from tests.training.several import forking
 
 SETTINGS = {"steps": 120, "checkpoint": 4, "evaluate": 10, "evaluate_batches": 1}
 
@@ -25,17 +25,13 @@ SETTINGS = {"steps": 120, "checkpoint": 4, "evaluate": 10, "evaluate_batches": 1
 def start(spec: str, text: str, run: Path, backend: str, more: dict[str, Any]) -> Any:
     """A process of its own that trains, or goes on where there is a run. It is a copy of one that has imported
     everything, so that most of its life is training."""
-    processes = multiprocessing.get_context("forkserver")
-    # What is not installed is passed over; torch's optimizers import `torch._dynamo` at their first step.
-    trainers = [f"attndsl.backends.{name}.trainer" for name in ("numpy_reference", "pytorch")]
-    processes.set_forkserver_preload([*trainers, "torch._dynamo"])
     told: dict[str, Any] = {"console": Silent()}
     if (run / RECORD).is_file():
         told |= {"resume": str(run)}
     else:
         told |= {"spec": spec, "data": text, "out": str(run), "backend": backend, "device": "cpu"}
         told["settings"] = SETTINGS | more
-    child = processes.Process(target=train, kwargs=told)
+    child = forking().Process(target=train, kwargs=told)
     child.start()
     return child
 

@@ -77,6 +77,8 @@ def one_is_busy(rank: int) -> None:
     """For longer than anybody may be silent, and than groups wait when they have just met."""
     from torch.distributed import distributed_c10d as groups
 
+    from attndsl.running import heartbeats
+
     original = TorchProcesses.meet
 
     def meet(self: TorchProcesses) -> None:
@@ -85,6 +87,7 @@ def one_is_busy(rank: int) -> None:
             groups._set_pg_timeout(timedelta(seconds=SOON), group)
 
     TorchProcesses.meet = meet  # type: ignore[method-assign]
+    heartbeats.BEAT = SOON / 20  # as often in what is waited for as without a test
     in_third_step_once_impatient((lambda: time.sleep(SOON + 2)) if rank == 0 else lambda: None)
 
 
