@@ -145,6 +145,7 @@ def measure(graph: Any, layout: Any, recipe: Recipe, sizes: Mapping[str, int]) -
     from attndsl.backends.pytorch.trainer import TorchTrainer
 
     batch = example_inputs(graph, dict(sizes), seed=1)
+    gc.freeze()  # what is there already need not be looked through
     with alone(layout.mesh.devices):
         processes = TorchProcesses(Launch(0, layout.mesh.devices)) if layout.mesh.devices > 1 else None
         trainer = TorchTrainer(graph, recipe, processes=processes, layout=layout)
@@ -153,7 +154,10 @@ def measure(graph: Any, layout: Any, recipe: Recipe, sizes: Mapping[str, int]) -
         gc.collect()
         trainer.watches = True
         trainer.step([batch], 1)
-    return trainer.fullest
+    found = trainer.fullest
+    del trainer
+    gc.collect()
+    return found
 
 
 def table(rows: list[Row]) -> str:
