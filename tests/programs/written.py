@@ -52,11 +52,24 @@ def _others(kind: type, model: Any) -> Iterator[tuple[str, tuple[int, Graph]]]:
             break
 
 
-def _unlike(names: Mapping[str, Any], module: Any, graph: Graph, program: Program) -> list[str]:
+def outputs_of(
+    names: Mapping[str, Any], module: Any, graph: Graph, weights: Mapping[str, Array], inputs: Mapping[str, Array]
+) -> dict[str, Array]:
+    """What a module that is written with these names gives in float64."""
     import torch
 
     from attndsl.backends.pytorch.arrays import to_array, to_tensor
 
+    tensors = {address: torch.from_numpy(np.asarray(array)) for address, array in weights.items()}
+    module.load_state_dict(names["in_files"](module, tensors) if "in_files" in names else tensors)
+    given = {name: to_tensor(np.asarray(array)) for name, array in inputs.items() if name not in graph.state_names}
+    given = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in given.items()}
+    with torch.no_grad():
+        found = module.double().eval()(**given)
+    return {name: to_array(value) for name, value in (found[0] if graph.states else found).items()}
+
+
+def _unlike(names: Mapping[str, Any], module: Any, graph: Graph, program: Program) -> list[str]:
     weights = dict(initial_parameters(graph, program.seed))
     arrays = examples(graph, program)
     if not all(np.size(array) for array in arrays.values()):
@@ -65,13 +78,7 @@ def _unlike(names: Mapping[str, Any], module: Any, graph: Graph, program: Progra
         right = NumpyProgram(graph, dtype="float64", parameters=weights).run(arrays)
     except AttnError:  # a length, which is said in words; a module does not look
         return []
-    tensors = {address: torch.from_numpy(np.asarray(array)) for address, array in weights.items()}
-    module.load_state_dict(names["in_files"](module, tensors) if "in_files" in names else tensors)
-    given = {name: to_tensor(np.asarray(array)) for name, array in arrays.items() if name not in graph.state_names}
-    given = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in given.items()}
-    with torch.no_grad():
-        found = module.double().eval()(**given)
-    results = found[0] if graph.states else found
+    results = outputs_of(names, module, graph, weights, arrays)
     if missing := {info.name for info in graph.own_outputs} - results.keys():
         return [f"without {sorted(missing)}"]
-    return [what for name, value in results.items() if (what := apart(name, right[name], to_array(value)))]
+    return [what for name, value in results.items() if (what := apart(name, right[name], value))]

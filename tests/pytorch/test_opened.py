@@ -12,9 +12,9 @@ import torch
 
 import attndsl
 from attndsl.backends.numpy_reference import NumpyProgram
-from attndsl.backends.pytorch.arrays import to_array, to_tensor
 from attndsl.diagnostics import AttnError
 from tests.acceptance.test_shipped_specs import OWN, REDUCED, SIZES, inputs_of, weights_of
+from tests.programs.written import outputs_of
 
 pytestmark = pytest.mark.torch
 
@@ -75,18 +75,9 @@ def test_a_size_that_only_a_loop_without_parameters_reads() -> None:
 def agree(names: dict[str, Any], module: Any, graph: Any) -> None:
     weights, given = weights_of(graph), inputs_of(graph, SIZES["usual"])
     own = {name: array for name, array in given.items() if name not in graph.state_names}
-    tensors = {address: torch.from_numpy(np.asarray(array)) for address, array in weights.items()}
-    module.load_state_dict(names["in_files"](module, tensors) if "in_files" in names else tensors)
     expected = NumpyProgram(graph, dtype="float64", parameters=weights).run(own)
-    with torch.no_grad():
-        found = module.eval().double()(**{name: tensor(array) for name, array in own.items()})
-    for output, value in (found[0] if graph.states else found).items():
-        np.testing.assert_allclose(to_array(value), expected[output], rtol=1e-9, atol=1e-9)
-
-
-def tensor(array: Any) -> Any:
-    found = to_tensor(np.asarray(array))
-    return found.double() if found.is_floating_point() else found
+    for output, value in outputs_of(names, module, graph, weights, own).items():
+        np.testing.assert_allclose(value, expected[output], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", OPEN)
