@@ -30,17 +30,24 @@ def steps(act: Callable[[], object]) -> int:
     return counted
 
 
-def seconds(act: Callable[[], object], times: int = 1) -> float:
-    """The processor seconds of so many times. The collector of cycles is off meanwhile: it walks over what other tests
+@contextmanager
+def _clock() -> Iterator[Callable[[], float]]:
+    """The processor seconds since it began. The collector of cycles is off meanwhile: it walks over what other tests
     hold."""
     gc.disable()
     begun = time.process_time()
     try:
-        for _ in range(times):
-            act()
-        return time.process_time() - begun
+        yield lambda: time.process_time() - begun
     finally:
         gc.enable()
+
+
+def seconds(act: Callable[[], object], times: int = 1) -> float:
+    """The processor seconds of so many times."""
+    with _clock() as clock:
+        for _ in range(times):
+            act()
+        return clock()
 
 
 def is_ever_less(cost: Callable[[], float], than: Callable[[], float]) -> bool:
@@ -52,11 +59,7 @@ def is_ever_less(cost: Callable[[], float], than: Callable[[], float]) -> bool:
 def less_than(most: float) -> Iterator[None]:
     """What is done in here takes less than so many processor seconds: a bound that is far away, since it may take some
     times as many on a busy machine."""
-    gc.disable()
-    begun = time.process_time()
-    try:
+    with _clock() as clock:
         yield
-        took = time.process_time() - begun
-    finally:
-        gc.enable()
+        took = clock()
     assert took < most, f"it took {took:.2f} s"

@@ -86,7 +86,7 @@ def built(choices: list[tuple[int, list[int]]]) -> Graph:
 
 
 def taken(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What it gives; another one is drawn where that has no value: an integer to the power of a negative one."""
+    """What it gives; another one is drawn where that has no value, as an integer to the power of a negative one."""
     try:
         return NumpyProgram(graph, dtype="float64").run(inputs)
     except AttnError as problem:
