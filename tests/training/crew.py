@@ -128,9 +128,9 @@ def _serve(rank: int, connection: Any, said: str) -> None:
     from attndsl.backends.pytorch.processes import joined
     from attndsl.running.processes import ALONE, Launch
 
-    connection.send(rank)
     with open(said, "w") as stands, suppress(EOFError, BrokenPipeError):  # once nobody is there to ask
         faulthandler.register(signal.SIGUSR1, stands)
+        connection.send(rank)
         while True:
             size, port, work, given = connection.recv()
             os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port), TORCH_CPP_LOG_LEVEL="ERROR")

@@ -99,6 +99,9 @@ class Together:
         context = forking()
         folder.mkdir(parents=True, exist_ok=True)
         self.said = [folder / f"said-{rank}" for rank in range(count)]
+        for said in self.said:  # there also for one that is killed before it has begun
+            Path(f"{said}.out").touch()
+            Path(f"{said}.err").touch()
         address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port or free_port()), "WORLD_SIZE": str(count)}
         self.processes: list[Any] = []
         for rank, said in enumerate(self.said):
