@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["NO_COLOR"] = "1"
@@ -22,7 +22,10 @@ os.environ.setdefault("ATTNDSL_KERNELS", "onednn")  # what is computed in tests 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-settings.register_profile("suite", deadline=None)  # a busy machine is not a mistake of the code
+# A busy machine is not a mistake of the code. A run of the suite says the same of the same code: properties are tried
+# on the same examples in each. To look further: ./scripts/test --hypothesis-profile=explore tests/passes
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("suite", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("suite")
 
 
