@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from math import prod
 
 from attndsl.diagnostics import Span
 from attndsl.graph import Graph, Value
-from attndsl.records import Frozen
+from attndsl.records import Frozen, replace
 from attndsl.sizes import Size
 from attndsl.types import Axis
 
@@ -94,6 +94,18 @@ class Layout(Frozen):
         lines = [*map(str, self.rules), f"parameters on {self.parameters}" if self.parameters else "parameters whole"]
         return "".join([f"layout {self.name} over {self.mesh} {{\n", *(f"  {line}\n" for line in lines), "}\n"])
 
+    def without(self, axes: Collection[Axis]) -> Layout:
+        """The same, but that these axes lie nowhere, and that stages take all rows of a batch at once."""
+        rules = (
+            replace(
+                rule,
+                axes=tuple(pattern for pattern in rule.axes if not any(map(pattern.matches, axes))),
+                microbatches=1 if rule.loops else None,
+            )
+            for rule in self.rules
+        )
+        return replace(self, rules=tuple(rule for rule in rules if rule.axes or rule.loops))
+
 
 def batch_axes(graph: Graph) -> list[tuple[Value, Axis]]:
     """The axes of inputs that count the rows of a batch: their first ones, ahead that with which most begin. None of
@@ -103,3 +115,10 @@ def batch_axes(graph: Graph) -> list[tuple[Value, Axis]]:
     firsts = [value.type.axes[0] for value in inputs]
     found = [value for value in inputs if value.type.axes[0] not in later] or inputs
     return [(v, v.type.axes[0]) for v in sorted(found, key=lambda v: -firsts.count(v.type.axes[0]))]
+
+
+def axes_of(graph: Graph) -> Iterator[Axis]:
+    """The axes of everything that is given to a graph or computed in it."""
+    given = [info.value.type for info in graph.inputs] + [info.type for info in graph.parameters]
+    made = (value.type for node in graph.body.walk() for value in node.outputs)
+    return (axis for type in (*given, *made) for axis in type.axes)

@@ -16,7 +16,7 @@ from attndsl.backends.pytorch.processes import TorchProcesses, wait_patiently
 from attndsl.backends.pytorch.timed import TIMED
 from attndsl.diagnostics import AttnError, warn
 from attndsl.graph import Graph, Type
-from attndsl.layouts.core import Layout
+from attndsl.layouts.core import Layout, axes_of
 from attndsl.layouts.laid_out import LaidOut, lay_out
 from attndsl.layouts.placements import Placement, indices
 from attndsl.running.states import initial_stacks
@@ -40,6 +40,15 @@ class WholeTraining:
     def inputs(self, batch: Batch) -> Batch:
         """Its part of a batch. Raises E1004 where that cannot be divided."""
         return batch
+
+    def outputs(self, found: Mapping[str, Array]) -> dict[str, Array]:
+        """The whole of outputs of which it has found its part. All processes must ask for them."""
+        return dict(found)
+
+    @property
+    def for_any_batch(self) -> WholeTraining:
+        """How the processes compute what cannot be divided."""
+        return self
 
     def initial_states(self, batch: Batch) -> dict[str, Array]:
         """Its part of the states that the rows of a batch begin with, as stacks by name."""
@@ -90,17 +99,29 @@ class WholeTraining:
 class DividedTraining(WholeTraining):
     """The part of a model that one of several processes has by a layout; they meet on a mesh of devices."""
 
-    def __init__(self, graph: Graph, layout: Layout, processes: TorchProcesses, device: str) -> None:
+    def __init__(self, laid_out: LaidOut, processes: TorchProcesses, mesh: Any) -> None:
+        super().__init__(laid_out.graph)
+        self.laid_out, self.processes, self.mesh, self.rank = laid_out, processes, mesh, processes.rank
+        self.coordinates = laid_out.layout.mesh.coordinates(self.rank)
+
+    @classmethod
+    def begin(cls, graph: Graph, layout: Layout, processes: TorchProcesses, device: str) -> DividedTraining:
+        """All processes must. Raises E1004 and others where the model cannot be divided as the layout says."""
         from torch.distributed.device_mesh import init_device_mesh
 
-        self.laid_out: LaidOut = lay_out(graph, layout)
-        warn(*self.laid_out.warnings)
-        super().__init__(self.laid_out.graph)
-        self.processes, self.rank = processes, processes.rank
+        laid_out = lay_out(graph, layout)
+        warn(*laid_out.warnings)
         sizes = tuple(size for _, size in layout.mesh.dimensions)
-        self.mesh = init_device_mesh(torch.device(device).type, sizes, mesh_dim_names=layout.mesh.names)
+        mesh = init_device_mesh(torch.device(device).type, sizes, mesh_dim_names=layout.mesh.names)
         wait_patiently()
-        self.coordinates = layout.mesh.coordinates(self.rank)
+        return cls(laid_out, processes, mesh)
+
+    @cached_property
+    def for_any_batch(self) -> DividedTraining:
+        """By the same layout, but for the axes that are as long as a batch says: these are whole on each device."""
+        whole = self.laid_out.whole
+        free = {axis for axis in axes_of(whole) if axis.size.known(whole.sizes) is None}
+        return DividedTraining(lay_out(whole, self.laid_out.layout.without(free)), self.processes, self.mesh)
 
     @cached_property
     def _places(self) -> dict[str, tuple[Type, Placement]]:
@@ -121,6 +142,14 @@ class DividedTraining(WholeTraining):
 
     def inputs(self, batch: Batch) -> Batch:
         return self.laid_out.local_inputs(batch, self.rank)
+
+    def outputs(self, found: Mapping[str, Array]) -> dict[str, Array]:
+        types, places = {info.name: info.value.type for info in self.laid_out.whole.outputs}, self.laid_out.outputs
+        with self.sending():
+            return {
+                name: to_array(self._on_mesh(torch.from_numpy(part), types[name], places[name]).full_tensor())
+                for name, part in found.items()
+            }
 
     def initial_states(self, batch: Batch) -> dict[str, Array]:
         """Cut from those of all rows, since these may differ from row to row."""
@@ -174,11 +203,13 @@ class DividedTraining(WholeTraining):
         return to_array(whole)
 
     def placed(self, tensor: torch.Tensor, address: str, axes: tuple[int, ...] | None = None) -> torch.Tensor:
+        return self._on_mesh(tensor, *self._of(address, axes))
+
+    def _on_mesh(self, tensor: torch.Tensor, type: Type, placement: Placement) -> Any:
         from torch.distributed.tensor import DTensor, Replicate, Shard
 
-        type, placement = self._of(address, axes)
         places = [Shard(type.axes.index(state)) if state in type.axes else Replicate() for state in placement.states]
-        return DTensor.from_local(tensor, self.mesh, places, run_check=False)
+        return DTensor.from_local(tensor.to(self.mesh.device_type), self.mesh, places, run_check=False)
 
     def sending(self) -> AbstractContextManager[None]:
         return TIMED.sending()

@@ -68,7 +68,7 @@ class TorchTrainer:
         self.part = WholeTraining(self.joined.graph)
         if processes is not None:
             layout = layout or default_layout(graph, processes.size)
-            self.part = DividedTraining(self.joined.graph, layout, processes, device)
+            self.part = DividedTraining.begin(self.joined.graph, layout, processes, device)
             if parameters is None:
                 names = self.part.names(parameter_shapes(graph))
                 drawn = initial_parameters(graph, recipe.seed, self.part.own, names)
@@ -85,7 +85,7 @@ class TorchTrainer:
             recompute=recipe.recompute,
             mesh=self.part.mesh,
         )
-        self._single: TorchProgram | None = None
+        self._for_any_batch: TorchProgram | None = None
         self.device = str(self.program.device)
         named = dict(self.program.module.named_parameters())
         infos = parameter_infos(graph)
@@ -179,7 +179,7 @@ class TorchTrainer:
     def _step(
         self, batches: Sequence[Mapping[str, Array]], step: int, goes_on: bool, without: Collection[str]
     ) -> StepResult:
-        self._single = None
+        self._for_any_batch = None
         for value in self.values.values():
             value.grad = None
         parts, names = self.joined.prepared(batches, without)
@@ -269,7 +269,7 @@ class TorchTrainer:
         with torch.no_grad():
             for number, whole in enumerate(parts):
                 if self.part.fits(whole) is not None:
-                    told = self._alone().run(whole, tuple(names.values()))
+                    told = self._of_any(whole, tuple(names.values()))
                     losses = [float(told[output]) for output in names.values()]
                     rows.append(torch.tensor(losses, dtype=torch.float64, device=self.program.device))
                     continue
@@ -283,20 +283,29 @@ class TorchTrainer:
         if problem := self.part.fits(batch):
             raise problem
 
-    def _alone(self) -> TorchProgram:
-        """The whole model with the parameters of now, for what cannot be divided. All processes must ask for it. It is
-        kept as long as these are, and there is no step that needs the room."""
-        if not isinstance(self.part, DividedTraining):
-            return self.program
-        if self._single is None:
-            dtype = "float64" if self.recipe.precision == "float64" else "float32"
-            whole = self.parameters()
-            self._single = TorchProgram(self.joined.graph, dtype=dtype, device=self.device, parameters=whole)
-        return self._single
+    def _of_any(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """Outputs for a batch that may be one that cannot be divided. All processes must ask for them. The program is
+        kept as long as the parameters are, and there is no step that needs the room."""
+        part = self.part.for_any_batch
+        if self._for_any_batch is None:
+            self._for_any_batch = (
+                self.program
+                if part is self.part
+                else TorchProgram(
+                    part.graph,
+                    dtype=self.program.dtype,
+                    device=self.device,
+                    parameters=part.parameters(self.parameters().items()),
+                    mesh=part.mesh,
+                )
+            )
+        with self._waiting():
+            found = self._for_any_batch.run(part.inputs(batch), names)
+        return part.outputs(found)
 
     def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         self.program.shared = {name: to_array(value) for name, value in self.carried.shared.items()}
-        return self._alone().run(batch, names)
+        return self._of_any(batch, names)
 
     def store(self, kind: str) -> None:
         self.program.store(kind)

@@ -50,12 +50,14 @@ LAYOUTS = FOUR | TWO
 
 @dataclass(frozen=True)
 class Trained:
-    """Losses and norms of the gradients step by step, the gradients of the first step and the final weights, whole."""
+    """Losses and norms of the gradients step by step, the gradients of the first step, the final weights, and what the
+    model then gives for a batch that no two devices can divide, whole."""
 
     losses: np.ndarray[Any, Any]
     norms: np.ndarray[Any, Any]
     gradients: Arrays
     weights: Arrays
+    outputs: Arrays
 
 
 def trained(processes: Any, name: str, layout: str | None, precision: str) -> Trained | str:
@@ -96,9 +98,12 @@ def trained(processes: Any, name: str, layout: str | None, precision: str) -> Tr
                 values, part = trainer.values, trainer.part
                 addresses = (address for address in trainer.shapes if address not in trainer.frozen)
                 gradients = {address: part.whole(values[part.here(address)].grad, address) for address in addresses}
+        few = {name: a for name, a in example_inputs(graph, rows(name, 3), seed=STEPS).items() if name in batch}
+        outputs = trainer.outputs(few, [info.name for info in graph.outputs if info.name not in graph.state_names])
+        outputs |= trainer.evaluate([few])
     except AttnError as problem:
         return f"{problem.diagnostics[0].code}: {problem.diagnostics[0].message}"
-    return Trained(np.array(losses), np.array(norms), gradients, dict(trainer.parameters()))
+    return Trained(np.array(losses), np.array(norms), gradients, dict(trainer.parameters()), outputs)
 
 
 def size_of(layout: str) -> int:
@@ -143,6 +148,7 @@ class AsOne:
                 apart({"loss": it.losses, "norm": it.norms}, {"loss": right.losses, "norm": right.norms}),
                 apart(it.gradients, right.gradients),
                 apart(it.weights, right.weights),
+                apart(it.outputs, right.outputs),
             )
             for it in told
         )
