@@ -203,7 +203,8 @@ class DividedTraining(WholeTraining):
         return to_array(whole)
 
     def placed(self, tensor: torch.Tensor, address: str, axes: tuple[int, ...] | None = None) -> torch.Tensor:
-        return self._on_mesh(tensor, *self._of(address, axes))
+        placed: torch.Tensor = self._on_mesh(tensor, *self._of(address, axes))
+        return placed
 
     def _on_mesh(self, tensor: torch.Tensor, type: Type, placement: Placement) -> Any:
         from torch.distributed.tensor import DTensor, Replicate, Shard

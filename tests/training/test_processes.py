@@ -179,7 +179,7 @@ def with_a_known_peak(rank: int) -> None:
     trainer.peak = peak
 
 
-def test_no_step_is_taken_beside_a_whole_model(
+def test_no_step_is_taken_beside_a_second_model(
     spec: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may have been there for an evaluation."""

@@ -14,7 +14,7 @@ import pytest
 from tests.programs.reading import REFUSED
 from tests.programs.together import together_differences
 from tests.programs.writer import Program
-from tests.samples.shipped import EXPERTS, small, trained, written
+from tests.samples.shipped import EXPERTS, rows, small, trained, written
 from tests.training.as_one import FOUR, LAYOUTS, NEAR, TWO, AsOne
 from tests.training.as_one import trained as train
 from tests.training.crew import Crew, Failed
@@ -72,6 +72,34 @@ def test_in_single_precision(as_one: AsOne) -> None:
     furthest = as_one.furthest("gpt_nano", written(TWO["model of two"], "gpt_nano"), "float32")
     assert isinstance(furthest, float)
     assert NEAR["float64"] < furthest < NEAR["float32"]
+
+
+def test_no_process_has_a_whole_model_for_what_cannot_be_divided(crew: Crew) -> None:
+    layout = written(FOUR["both"], "gpt_nano")
+    for here, in_training, whole in crew.run(parameters_of, layout):
+        assert here == in_training
+        assert here < whole / 3  # what lies over both dimensions is a quarter of it
+
+
+def parameters_of(processes: Any, layout: str) -> tuple[int, int, int]:
+    """How many numbers a process has for a batch that no two devices can divide, to train with, and how many there
+    are."""
+    from attndsl.layouts import choose_layout
+    from attndsl.recipe.recipe import read_recipe
+    from attndsl.running import backends
+    from attndsl.running.inputs import example_inputs
+    from attndsl.training.console import Silent
+    from attndsl.training.place import trainer_at
+    from attndsl.values import hyperparameters_of
+
+    spec, graph = small("gpt_nano")
+    recipe, chosen = read_recipe(spec.train, hyperparameters_of(graph)), choose_layout(layout, spec, graph)
+    torch = backends.find("torch")
+    trainer: Any = trainer_at(graph, recipe, torch, "cpu", False, Silent(), None, processes, chosen)
+    trainer.outputs(example_inputs(graph, rows("gpt_nano", 3)), ["logits"])
+    programs = (trainer._for_any_batch, trainer.program)
+    here, there = (sum(value.numel() for value in program.module.parameters()) for program in programs)
+    return here, there, graph.parameter_count
 
 
 STATES = (70, 342)
