@@ -106,10 +106,12 @@ def train(
 
         session, write = processes.agree(ready)
         require_same(session)
-        write()
-        if resume is None and processes.is_first:
-            held.enter_context(locked(session.run))
-        return run_session(session, listener)
+        with ExitStack() as steps:
+            asked = steps.enter_context(_asked_to_stop())  # a run that has begun can be resumed
+            write()
+            if resume is None and processes.is_first:
+                held.enter_context(locked(session.run))
+            return run_session(session, listener, asked, steps)
 
 
 def _folder_of(spec: str | Spec) -> Path:
@@ -143,8 +145,9 @@ class _Progress:
         return progress
 
 
-def run_session(session: Session, console: Console) -> Outcome:
-    """Take the steps that are left, and write log, curve, checkpoints, final weights and metrics."""
+def run_session(session: Session, console: Console, asked: _Asked, steps: ExitStack) -> Outcome:
+    """Take the steps that are left, and write log, curve, checkpoints, final weights and metrics. It may be `asked` to
+    stop as long as there are `steps` to take."""
     recipe, trainer, objective = session.recipe, session.trainer, session.objective
     processes, writes = session.processes, session.processes.is_first
     progress = _Progress.of(session.lines)
@@ -160,7 +163,7 @@ def run_session(session: Session, console: Console) -> Outcome:
     if step < recipe.steps and processes.size > 1:
         processes.from_first(trainer.peak)  # it is measured before anybody computes
     try:
-        with _asked_to_stop() as asked:
+        with steps:
             while step < recipe.steps:
                 lr = recipe.rate(step)
                 quantities = recipe.quantities(step)

@@ -6,7 +6,13 @@ here imports torch before a program is made.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+from attndsl.running.processes import Launch
+
+if Launch.of_environment() is not None:  # what goes wrong among them is said once: torch reads this as it is imported
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 def __getattr__(name: str) -> Any:

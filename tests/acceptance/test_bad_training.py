@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -311,13 +312,24 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(attndsl: Callable, pla
     assert (place / "new" / "weights.safetensors").is_file()
 
 
+def interrupted(child: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it says. Python may lose an interruption between two imports."""
+    for _ in range(5):
+        child.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.communicate(timeout=PATIENCE / 5)
+    raise AssertionError("it goes on")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_an_interruption_before_the_first_step_leaves_no_run(place: Path) -> None:
     before = everything(place)
     child = _process(*TRAIN, "--data", "song.txt", "--out", "new", "--steps", "100000")
     time.sleep(0.12)
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=PATIENCE)
+    try:
+        out, err = interrupted(child)
+    finally:
+        child.kill()
     assert child.returncode in (130, -signal.SIGINT)
     assert "bug in attndsl" not in err
     if "to resume" not in out:

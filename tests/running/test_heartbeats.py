@@ -193,7 +193,7 @@ def test_all_wait_for_one_another(circle: Circle) -> None:
 @pytest.mark.parametrize("said", [b"", b"\0", b"5", b"[1, 5]", b"\0\0\0\x011", bytes(1000)], ids=repr)
 def test_a_stranger_is_not_let_in(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does it keep the others out, by what it says or by falling silent."""
-    monkeypatch.setattr(heartbeats, "FAREWELL", 0.1)
+    monkeypatch.setattr(heartbeats, "FAREWELL", 0.5)
     meeting = MeetingPoint()
     with socket.create_connection(("localhost", meeting.port)) as stranger:
         stranger.sendall(said)

@@ -106,7 +106,8 @@ class Crew:
     def _stands(self, rank: int) -> str:
         """Where a process is that has not come to an end."""
         process, _, said = self.members[rank]
-        os.kill(process.pid, signal.SIGUSR1)
+        with suppress(ProcessLookupError):  # it has ended just now
+            os.kill(process.pid, signal.SIGUSR1)
         stands, end = "", time.monotonic() + self.longest
         while time.monotonic() < end:
             before, stands = stands, said.read_text()
@@ -133,7 +134,7 @@ def _serve(rank: int, connection: Any, said: str) -> None:
         connection.send(rank)
         while True:
             size, port, work, given = connection.recv()
-            os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port), TORCH_CPP_LOG_LEVEL="ERROR")
+            os.environ.update(MASTER_ADDR="localhost", MASTER_PORT=str(port))
             try:
                 if size == 1:
                     told = work(ALONE, *given), ""

@@ -37,12 +37,14 @@ class Ended:
 
 
 def _ports() -> Iterator[int]:
-    """Ports that the system gives nobody who asks it for any, from one on that hardly another process begins with."""
+    """Ports that the system gives nobody who asks it for any, nor another worker of the tests takes, from one on that
+    hardly another process begins with."""
     try:
         end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except OSError:
         end = 0
-    ports = [*range(10_000, end)] or [0]  # 0: any
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]
+    ports = [*range(10_000, end)][int(worker) % 16 :: 16] or [0]  # 0: any
     begin = random.SystemRandom().randrange(len(ports))
     return itertools.cycle([*ports[begin:], *ports[:begin]])
 
@@ -63,6 +65,7 @@ def forking() -> Any:
     process has one such, which imports the same whoever asks first. What is not installed is passed over; torch's
     optimizers import `torch._dynamo` at their first step."""
     context = multiprocessing.get_context("forkserver")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # as where a launcher starts them
     trainers = [f"attndsl.backends.{name}.trainer" for name in ("numpy_reference", "pytorch")]
     imported = ["attndsl.cli.train", "attndsl.training.loop", *trainers, "torch._dynamo", "torch.distributed.tensor"]
     context.set_forkserver_preload(imported)
@@ -107,8 +110,7 @@ class Together:
         for rank, said in enumerate(self.said):
             own = [str(word) for word in (others or {}).get(rank, words)]
             ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(count)}
-            given = {**address, **ranks, "TORCH_CPP_LOG_LEVEL": "ERROR"}
-            process = context.Process(target=_work, args=(own, given, str(said), before))
+            process = context.Process(target=_work, args=(own, address | ranks, str(said), before))
             process.start()
             self.processes.append(process)
         self.began = time.monotonic()  # what they are copies of has imported everything

@@ -10,6 +10,7 @@ import signal
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from attndsl.runs.checkpoint import list_checkpoints, save_checkpoint
 from attndsl.runs.log import Line, read_log
 from attndsl.runs.record import RECORD
 from attndsl.storage.whole import PARTIAL, write_text
-from attndsl.training import Outcome, train
+from attndsl.training import Outcome, session, train
 from attndsl.training.console import Plain, Silent
 
 Train = Callable[..., Outcome]
@@ -95,6 +96,24 @@ def test_a_longer_run_that_was_stopped_is_the_same(
     assert losses(tmp_path / "whole") == losses(tmp_path / "stopped")
     weights = [(tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "stopped")]
     assert weights[0] == weights[1]
+
+
+def test_a_run_that_is_stopped_as_it_begins_can_be_resumed(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From when it has a folder a Ctrl-C ends it after a step."""
+    write = session.write_record
+
+    def then_stop(*given: Any) -> None:
+        write(*given)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(session, "write_record", then_stop)
+    outcome = trained()
+    assert outcome.interrupted
+    assert outcome.step == 1
+    monkeypatch.undo()
+    assert trained(resume=tmp_path / "run").step == 12
 
 
 def test_accumulated_batches_are_one_step(trained: Train, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from attndsl.backends.pytorch import processes
 from attndsl.backends.pytorch.processes import TorchProcesses
 from attndsl.backends.pytorch.timed import TIMED, TimedCollectives
 from attndsl.diagnostics import AttnError
+from attndsl.running.heartbeats import BEAT
 from attndsl.running.processes import Launch
 from tests.scripts import script
 from tests.training.crew import Crew, on_mesh
@@ -39,16 +40,16 @@ SOON = 2.0
 """Seconds in which a process has to say something, once it trains."""
 
 
-def impatient() -> None:
+def impatient(seconds: float = SOON) -> None:
     """Who says nothing for so long is lost."""
     from attndsl.running import heartbeats
 
-    processes.SILENT = heartbeats.SILENT = SOON
+    processes.SILENT = heartbeats.SILENT = seconds
 
 
-def in_third_step_once_impatient(action: Callable[[], object]) -> None:
+def in_third_step_once_impatient(action: Callable[[], object], seconds: float = SOON) -> None:
     def acts() -> None:
-        impatient()
+        impatient(seconds)
         action()
 
     in_third_step(acts)
@@ -59,11 +60,15 @@ def stops() -> None:
 
 
 def one_is_stopped(rank: int) -> None:
+    from attndsl.running import heartbeats
+
+    heartbeats.BEAT = SOON / 20  # as often in what is waited for as without a test
     in_third_step_once_impatient(stops if rank == 1 else lambda: None)
 
 
 def the_first_is_stopped(rank: int) -> None:
-    in_third_step_once_impatient(stops if rank == 0 else lambda: None)
+    """Of those that are left one waits for another as long as for two beats, which are as they always are."""
+    in_third_step_once_impatient(stops if rank == 0 else lambda: None, 5 * BEAT)
 
 
 def one_is_killed_while_another_is_busy(rank: int) -> None:
@@ -87,7 +92,7 @@ def one_is_busy(rank: int) -> None:
             groups._set_pg_timeout(timedelta(seconds=SOON), group)
 
     TorchProcesses.meet = meet  # type: ignore[method-assign]
-    heartbeats.BEAT = SOON / 20  # as often in what is waited for as without a test
+    heartbeats.BEAT = SOON / 20
     in_third_step_once_impatient((lambda: time.sleep(SOON + 2)) if rank == 0 else lambda: None)
 
 
@@ -95,7 +100,7 @@ def one_is_busy(rank: int) -> None:
     ("before", "who", "became"),
     [
         (one_is_stopped, 1, "has not answered for 2 seconds"),
-        pytest.param(the_first_is_stopped, 0, "has not answered for 2 seconds", marks=pytest.mark.slow),
+        pytest.param(the_first_is_stopped, 0, "has not answered for 5 seconds", marks=pytest.mark.slow),
         (one_is_killed_while_another_is_busy, 1, "has ended without a word"),
     ],
 )

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -209,7 +210,7 @@ def behind_a_firewall_and_another_late(rank: int) -> None:
         original = processes.reach
 
         def late(*given: Any) -> Any:
-            time.sleep(3)
+            time.sleep(1)
             return original(*given)
 
         processes.reach = late
@@ -221,6 +222,16 @@ def test_one_that_does_not_reach_the_first(spec: str, text: str, tmp_path: Path,
     given = words(spec, "--data", text, "--out", tmp_path / "run")
     ended = Together(3, tmp_path, given, before=before).end()
     require_one_message(ended, "E0770", "process 1, on ", "does not reach the first at ", "Connection refused")
+
+
+def test_torch_says_nothing_besides() -> None:
+    """Its sockets would, wherever one process finds another gone. It reads whether it may when it is imported."""
+    looks = "import os, sys, attndsl.backends.pytorch; print('torch' in sys.modules, os.environ['TORCH_CPP_LOG_LEVEL'])"
+    environment = {name: value for name, value in os.environ.items() if name != "TORCH_CPP_LOG_LEVEL"}
+    for size, code in (("1", 1), ("2", 0)):
+        given = environment | {"RANK": "0", "WORLD_SIZE": size}
+        done = subprocess.run([sys.executable, "-c", looks], env=given, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (code, "" if code else "False ERROR\n")
 
 
 def test_a_backend_that_trains_in_one_process(spec: str, text: str, tmp_path: Path) -> None:
