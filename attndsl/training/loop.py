@@ -221,7 +221,7 @@ def run_session(session: Session, console: Console, asked: _Asked, steps: ExitSt
         return Outcome(
             session.run, step, progress.loss, progress.held_out, entropy, None, True, (), objective.choice.kind, writes
         )
-    if progress.held_out is None and progress.evaluations:  # resumed at the end: nothing was left to do
+    if progress.held_out is None:  # resumed at the end, when nothing was left to do, or nothing is held out
         progress.held_out = evaluate(session)
         if progress.held_out is not None:
             _require_sound(session, "the loss on held-out data", progress.held_out.loss, step)

@@ -46,9 +46,9 @@ FEW = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Session:
-    """Everything the loop needs; `step` steps are done already, and `lines` is the log of them. `train` and `held_out`
-    are the data as the objective prepared them; `scored` is what is trained, with the output for the cross entropy;
-    `logs` says in which other forms the log is written."""
+    """Everything the loop needs; `step` steps are done already, and `lines` is the log of them, in the process that
+    writes it. `train` and `held_out` are the data as the objective prepared them; `scored` is what is trained, with the
+    output for the cross entropy; `logs` says in which other forms the log is written."""
 
     run: Path
     graph: Graph
@@ -201,7 +201,7 @@ def go_on(
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
     tell_outlook(before, recipe, graph, console)
     step = _take_up(run, trainer, console)
-    lines = processes.from_first(lambda: cut_log(run, step or 0))
+    lines = processes.agree(lambda: cut_log(run, step or 0) if processes.is_first else [])
     facts["recipe"] = recipe.to_json()
     facts["resumed"] = [*facts.get("resumed", []), {"step": step or 0, **machine}]
     if processes.is_first:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from attndsl.cli import main
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.planning.request import plan_on_paper
 from attndsl.runs.checkpoint import checkpoint_path, load_checkpoint, read_tensors
-from attndsl.runs.log import read_log
+from attndsl.runs.log import FILE, read_log
 from attndsl.runs.record import WEIGHTS, open_record
 from attndsl.training import train
 from attndsl.training.console import Silent
@@ -237,6 +239,32 @@ def test_resumed_with_another_number(spec: str, text: str, tmp_path: Path) -> No
     assert ended.codes == (130, 130), ended.messages
     train(resume=run, console=Silent())
     require_near(run, tmp_path / "whole", NEAR["float64"])
+
+
+def small_messages(rank: int) -> None:
+    """What processes tell one another has no log in it."""
+    from attndsl.backends.pytorch.processes import TorchProcesses
+
+    gather = TorchProcesses.gather
+
+    def gathers(self: Any, value: Any) -> Any:
+        assert len(pickle.dumps(value)) < 10_000
+        return gather(self, value)
+
+    TorchProcesses.gather = gathers  # type: ignore[method-assign]
+
+
+def test_the_log_stays_with_who_writes_it(spec: str, text: str, tmp_path: Path) -> None:
+    """Where nothing is left to do, all measure the weights all the same."""
+    run = tmp_path / "run"
+    alone(spec, text, run, steps=2)
+    log = (run / FILE).read_text()
+    (run / FILE).write_text(log + json.dumps({"step": 2, "note": "x" * 20_000}) + "\n")
+    measured = open_record(run).facts["metrics"]
+    ended = Together(2, tmp_path, ["train", "--resume", run], before=small_messages).end()
+    assert ended.codes == (0, 0), ended.messages
+    assert read_log(run)[-1]["note"]
+    assert len(open_record(run).facts["metrics"]) == len(measured) > 0
 
 
 def test_a_layout_goes_with_the_number_of_processes(spec: str, text: str, tmp_path: Path) -> None:
