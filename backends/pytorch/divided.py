@@ -210,7 +210,9 @@ class DividedTraining(WholeTraining):
         from torch.distributed.tensor import DTensor, Replicate, Shard
 
         places = [Shard(type.axes.index(state)) if state in type.axes else Replicate() for state in placement.states]
-        return DTensor.from_local(tensor.to(self.mesh.device_type), self.mesh, places, run_check=False)
+        if tensor.device.type != self.mesh.device_type:  # it was an array
+            tensor = tensor.to(self.mesh.device_type)
+        return DTensor.from_local(tensor, self.mesh, places, run_check=False)
 
     def sending(self) -> AbstractContextManager[None]:
         return TIMED.sending()
