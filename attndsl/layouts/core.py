@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable
 from math import prod
 
 from attndsl.diagnostics import Span
@@ -82,29 +82,24 @@ class PlacementRule(Frozen):
 class Layout(Frozen):
     """Rules over a mesh. They are read in order: of a value's axes, the first rule that has one places it on that mesh
     dimension, and a later rule for the same one applies where it is still free. `parameters` is the dimension over
-    which parameters are divided as well, with their gradients and the optimizer's states (None: they are whole)."""
+    which parameters are divided as well, with their gradients and the optimizer's states (None: they are whole). `open`
+    to batches of any size, it leaves axes whole that are as long as a batch says."""
 
     name: str
     mesh: Mesh
     rules: tuple[PlacementRule, ...]
     parameters: str | None = None
     span: Span | None = None
+    open: bool = False
+
+    def opened(self) -> Layout:
+        """The same, open to batches of any size: stages take the rows of one all at once."""
+        rules = tuple(replace(rule, microbatches=1) if rule.loops else rule for rule in self.rules)
+        return replace(self, rules=rules, open=True)
 
     def __str__(self) -> str:
         lines = [*map(str, self.rules), f"parameters on {self.parameters}" if self.parameters else "parameters whole"]
         return "".join([f"layout {self.name} over {self.mesh} {{\n", *(f"  {line}\n" for line in lines), "}\n"])
-
-    def without(self, axes: Collection[Axis]) -> Layout:
-        """The same, but that these axes lie nowhere, and that stages take all rows of a batch at once."""
-        rules = (
-            replace(
-                rule,
-                axes=tuple(pattern for pattern in rule.axes if not any(map(pattern.matches, axes))),
-                microbatches=1 if rule.loops else None,
-            )
-            for rule in self.rules
-        )
-        return replace(self, rules=tuple(rule for rule in rules if rule.axes or rule.loops))
 
 
 def batch_axes(graph: Graph) -> list[tuple[Value, Axis]]:
@@ -115,10 +110,3 @@ def batch_axes(graph: Graph) -> list[tuple[Value, Axis]]:
     firsts = [value.type.axes[0] for value in inputs]
     found = [value for value in inputs if value.type.axes[0] not in later] or inputs
     return [(v, v.type.axes[0]) for v in sorted(found, key=lambda v: -firsts.count(v.type.axes[0]))]
-
-
-def axes_of(graph: Graph) -> Iterator[Axis]:
-    """The axes of everything that is given to a graph or computed in it."""
-    given = [info.value.type for info in graph.inputs] + [info.type for info in graph.parameters]
-    made = (value.type for node in graph.body.walk() for value in node.outputs)
-    return (axis for type in (*given, *made) for axis in type.axes)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import AttnError, Label, Source, Span, did_you_mean, error
-from attndsl.graph import Graph, Region
-from attndsl.layouts.core import NO_STAGES, AxisPattern, Layout, Mesh, PlacementRule, axes_of, batch_axes
+from attndsl.graph import Axis, Graph, Region
+from attndsl.layouts.core import NO_STAGES, AxisPattern, Layout, Mesh, PlacementRule, batch_axes
 from attndsl.ops import Repeat
 from attndsl.sizes import Size
 from attndsl.syntax import tree
@@ -158,7 +158,7 @@ class _Axes(Evaluator):
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.axes = frozenset(axes_of(graph))
+        self.axes = frozenset(_axes(graph))
         self.loops = tuple(node.op for node in graph.body.walk() if isinstance(node.op, Repeat))
 
     def rule(self, line: tree.Placing) -> PlacementRule:
@@ -223,3 +223,9 @@ def _outermost(region: Region, label: str) -> Iterator[Repeat]:
         else:
             for body in node.regions:
                 yield from _outermost(body, label)
+
+
+def _axes(graph: Graph) -> Iterator[Axis]:
+    given = [info.value.type for info in graph.inputs] + [info.type for info in graph.parameters]
+    made = (value.type for node in graph.body.walk() for value in node.outputs)
+    return (axis for type in (*given, *made) for axis in type.axes)

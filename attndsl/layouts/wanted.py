@@ -14,7 +14,8 @@ class WantedPlacements:
     """What each value's placement is by the rules: of its axes, the first rule that has one places it on the rule's
     dimension, and a later rule for the same dimension applies where that is still free. A rule has an axis that is the
     same dimension of the data as one that it names (`AxisClasses`). Along the dimension on which they are in stages,
-    nothing divides the values of a repeat."""
+    nothing divides the values of a repeat. Where an axis stays whole that has a place by the rules (`Layout.open`),
+    nothing else takes it."""
 
     def __init__(self, staged: Staged, layout: Layout) -> None:
         self.graph, self.layout, self.mesh, self.staged = staged.graph, layout, layout.mesh, staged
@@ -52,7 +53,12 @@ class WantedPlacements:
             if states[at] is WHOLE and self.mesh.dimensions[at][1] > 1:
                 found = (axis for axis in type.axes if number in marks[axis])
                 states[at] = min(found, key=states.__contains__, default=WHOLE)
+        if self.layout.open:
+            states = [WHOLE if isinstance(state, Axis) and self._is_free(state) else state for state in states]
         return Placement(self.mesh, tuple(states))
+
+    def _is_free(self, axis: Axis) -> bool:
+        return axis.size.known(self.graph.sizes) is None
 
 
 def _has(rule: PlacementRule, axis: Axis) -> bool:

@@ -16,7 +16,7 @@ from attndsl.backends.pytorch.processes import TorchProcesses, wait_patiently
 from attndsl.backends.pytorch.timed import TIMED
 from attndsl.diagnostics import AttnError, warn
 from attndsl.graph import Graph, Type
-from attndsl.layouts.core import Layout, axes_of
+from attndsl.layouts.core import Layout
 from attndsl.layouts.laid_out import LaidOut, lay_out
 from attndsl.layouts.placements import Placement, indices
 from attndsl.running.states import initial_stacks
@@ -47,7 +47,7 @@ class WholeTraining:
 
     @property
     def for_any_batch(self) -> WholeTraining:
-        """How the processes compute what cannot be divided."""
+        """The one that takes a batch that this one does not."""
         return self
 
     def initial_states(self, batch: Batch) -> dict[str, Array]:
@@ -112,6 +112,8 @@ class DividedTraining(WholeTraining):
         laid_out = lay_out(graph, layout)
         warn(*laid_out.warnings)
         sizes = tuple(size for _, size in layout.mesh.dimensions)
+        if torch.device(device).type == "cuda":
+            torch.cuda.set_device(device)  # else the mesh chooses one, which may be another's
         mesh = init_device_mesh(torch.device(device).type, sizes, mesh_dim_names=layout.mesh.names)
         wait_patiently()
         return cls(laid_out, processes, mesh)
@@ -119,9 +121,8 @@ class DividedTraining(WholeTraining):
     @cached_property
     def for_any_batch(self) -> DividedTraining:
         """By the same layout, but for the axes that are as long as a batch says: these are whole on each device."""
-        whole = self.laid_out.whole
-        free = {axis for axis in axes_of(whole) if axis.size.known(whole.sizes) is None}
-        return DividedTraining(lay_out(whole, self.laid_out.layout.without(free)), self.processes, self.mesh)
+        opened = lay_out(self.laid_out.whole, self.laid_out.layout.opened())
+        return DividedTraining(opened, self.processes, self.mesh)
 
     @cached_property
     def _places(self) -> dict[str, tuple[Type, Placement]]:

@@ -85,7 +85,7 @@ class TorchTrainer:
             recompute=recipe.recompute,
             mesh=self.part.mesh,
         )
-        self._for_any_batch: TorchProgram | None = None
+        self._opened: TorchProgram | None = None
         self.device = str(self.program.device)
         named = dict(self.program.module.named_parameters())
         infos = parameter_infos(graph)
@@ -179,7 +179,7 @@ class TorchTrainer:
     def _step(
         self, batches: Sequence[Mapping[str, Array]], step: int, goes_on: bool, without: Collection[str]
     ) -> StepResult:
-        self._for_any_batch = None
+        self._opened = None
         for value in self.values.values():
             value.grad = None
         parts, names = self.joined.prepared(batches, without)
@@ -269,7 +269,8 @@ class TorchTrainer:
         with torch.no_grad():
             for number, whole in enumerate(parts):
                 if self.part.fits(whole) is not None:
-                    told = self._of_any(whole, tuple(names.values()))
+                    with mixed(self.precision, self.program.device):
+                        told = self.outputs(whole, tuple(names.values()))
                     losses = [float(told[output]) for output in names.values()]
                     rows.append(torch.tensor(losses, dtype=torch.float64, device=self.program.device))
                     continue
@@ -283,29 +284,26 @@ class TorchTrainer:
         if problem := self.part.fits(batch):
             raise problem
 
-    def _of_any(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
-        """Outputs for a batch that may be one that cannot be divided. All processes must ask for them. The program is
-        kept as long as the parameters are, and there is no step that needs the room."""
-        part = self.part.for_any_batch
-        if self._for_any_batch is None:
-            self._for_any_batch = (
-                self.program
-                if part is self.part
-                else TorchProgram(
-                    part.graph,
-                    dtype=self.program.dtype,
-                    device=self.device,
-                    parameters=part.parameters(self.parameters().items()),
-                    mesh=part.mesh,
-                )
-            )
-        with self._waiting():
-            found = self._for_any_batch.run(part.inputs(batch), names)
+    def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """Also of a batch that cannot be divided. All processes must ask for them."""
+        if self.part.fits(batch) is None:
+            part, program = self.part, self.program
+            program.shared = {name: to_array(value) for name, value in self.carried.shared.items()}
+        else:
+            part, program = self.part.for_any_batch, self._for_any_batch()
+        with self._waiting(training=False):
+            found = program.run(part.inputs(batch), names)
         return part.outputs(found)
 
-    def outputs(self, batch: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
-        self.program.shared = {name: to_array(value) for name, value in self.carried.shared.items()}
-        return self._of_any(batch, names)
+    def _for_any_batch(self) -> TorchProgram:
+        """It is kept as long as the parameters are what they are, and there is no step that needs the room."""
+        if self._opened is None:
+            part = self.part.for_any_batch
+            own = part.parameters(self.parameters().items())
+            self._opened = TorchProgram(
+                part.graph, dtype=self.program.dtype, device=self.device, parameters=own, mesh=part.mesh
+            )
+        return self._opened
 
     def store(self, kind: str) -> None:
         self.program.store(kind)
@@ -351,7 +349,7 @@ class TorchTrainer:
         own = {name: self.part.own(state[name], name.split("/", 2)[2]) for name in rows}
         read = parameters_in(state)
         self.carried.load({a: self.part.own(read[a], a) for a in shared if a in read}, own)
-        self.updates, self._single = int(state["updates"]), None
+        self.updates, self._opened = int(state["updates"]), None
         with torch.no_grad():
             for address, value in self.values.items():
                 value.copy_(to_tensor(self.part.own(state[f"parameters/{address}"], address)))

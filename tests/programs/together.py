@@ -62,9 +62,13 @@ def _differences(processes: Any, seed: int) -> list[str] | None:
     if inputs is None:
         return []
     told: dict[str, Any] = {"training": seed % 3 == 0, "seed": seed, "step": 1}
+    few = divided_inputs(program, graph, 1, draw)
     alone = _trainer(graph, seed)
     try:
         right = _outputs(alone.program, inputs, told)
+        batches = [_without_states(graph, each) for each in (inputs, few) if each is not None]
+        for batch in batches:
+            alone.outputs(batch, _names(graph, batch))
     except AttnError:
         return []
     noise = np.random.default_rng(seed)
@@ -80,7 +84,7 @@ def _differences(processes: Any, seed: int) -> list[str] | None:
     own = local_cotangents(laid_out, ups, processes.rank)
     _, by_parameter, by_input = trainer.program.gradients(given, own, **told)
     found = processes.gather((outputs, by_parameter, by_input))
-    after = _trained(trainer, graph, inputs)
+    after = _trained(trainer, graph, batches)
     if processes.rank:
         return None
     whole, (_, *slopes) = put_together(laid_out, found), alone.program.gradients(inputs, ups, **told)
@@ -88,7 +92,7 @@ def _differences(processes: Any, seed: int) -> list[str] | None:
     scale = max((float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in gradients.values()), default=1.0)
     wrong = [apart(name, array, whole.outputs[name]) for name, array in right.items()]
     wrong += [apart(f"gradient of {name}", array, others[name], scale) for name, array in gradients.items()]
-    wrong += [apart(name, array, after[name]) for name, array in _trained(alone, graph, inputs).items()]
+    wrong += [apart(name, array, after[name]) for name, array in _trained(alone, graph, batches).items()]
     return [f"{layout}: {what}" for what in wrong if what]
 
 
@@ -136,11 +140,26 @@ def _trainer(graph: Graph, seed: int, processes: Any = None, layout: Any = None)
     )
 
 
-def _trained(trainer: Any, graph: Graph, inputs: Arrays) -> Arrays:
-    """Losses and norms of gradients step by step, and the weights after these; nothing where there are none."""
+def _without_states(graph: Graph, inputs: Arrays) -> Arrays:
+    return {name: array for name, array in inputs.items() if name not in graph.state_names}
+
+
+def _names(graph: Graph, batch: Arrays) -> list[str]:
+    """The outputs that it allows."""
+    return [info.name for info in graph.own_outputs if info.needs <= batch.keys()]
+
+
+def _trained(trainer: Any, graph: Graph, batches: list[Arrays]) -> Arrays:
+    """Losses and norms of gradients step by step on the first batch, and the weights after these; and what the outputs
+    are then for each, which may be one that cannot be divided. Nothing where there are no weights."""
     if not graph.parameters:
         return {}
-    batch = {name: array for name, array in inputs.items() if name not in graph.state_names}
-    results = [trainer.step([batch], step, goes_on=step > 0) for step in range(STEPS)]
-    losses = {"loss": np.array([it.loss for it in results]), "norm": np.array([it.grad_norm for it in results])}
-    return losses | {f"{name} after {STEPS} steps": array for name, array in trainer.parameters().items()}
+    for batch in reversed(batches):  # what is kept of these weights is not to be used for the next
+        trainer.outputs(batch, _names(graph, batch))
+    results = [trainer.step(batches[:1], step, goes_on=step > 0) for step in range(STEPS)]
+    found = {"loss": np.array([it.loss for it in results]), "norm": np.array([it.grad_norm for it in results])}
+    found |= {f"{name} after {STEPS} steps": array for name, array in trainer.parameters().items()}
+    for number, batch in enumerate(batches):
+        outputs = trainer.outputs(batch, _names(graph, batch)).items()
+        found |= {f"{name} of batch {number} after {STEPS} steps": array for name, array in outputs}
+    return found

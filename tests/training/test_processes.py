@@ -190,11 +190,11 @@ def test_no_step_is_taken_beside_a_second_model(
     evaluate, backward, there = TorchTrainer.evaluate, TorchTrainer._backward, list[object]()
 
     def evaluates(self: Any, *given: Any, **named: Any) -> Any:
-        self._for_any_batch = self.program
+        self._opened = self.program
         return evaluate(self, *given, **named)
 
     def goes_back(self: Any, loss: Any) -> None:
-        there.append(self._for_any_batch)
+        there.append(self._opened)
         backward(self, loss)
 
     monkeypatch.setattr(TorchTrainer, "evaluate", evaluates)

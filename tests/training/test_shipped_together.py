@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from attndsl.elaborate import elaborate, open_spec
+from attndsl.layouts import choose_layout
+from attndsl.layouts.laid_out import lay_out
+from attndsl.running.inputs import example_inputs
 from tests.programs.reading import REFUSED
 from tests.programs.together import together_differences
 from tests.programs.writer import Program
@@ -81,25 +85,65 @@ def test_no_process_has_a_whole_model_for_what_cannot_be_divided(crew: Crew) -> 
         assert here < whole / 3  # what lies over both dimensions is a quarter of it
 
 
-def parameters_of(processes: Any, layout: str) -> tuple[int, int, int]:
-    """How many numbers a process has for a batch that no two devices can divide, to train with, and how many there
-    are."""
-    from attndsl.layouts import choose_layout
+REFUSED_IF_FREED = ("vit", "data=2; B, channels on data"), ("bert:nano", "data=2; B on data; attn_value on data")
+"""A later axis of a rule, or a later rule, takes a dimension only where the rows of a batch do not have it."""
+
+
+@pytest.mark.parametrize(("name", "layout"), REFUSED_IF_FREED)
+def test_a_layout_that_trains_takes_any_batch(name: str, layout: str) -> None:
+    spec, graph = small(name) if ":" in name else (open_spec(name), elaborate(open_spec(name), {}))
+    chosen = choose_layout(layout, spec, graph)
+    trained, opened = lay_out(graph, chosen), lay_out(graph, chosen.opened())
+    assert opened.parameters == trained.parameters
+    assert not any(axis.size.known(graph.sizes) is None for it in opened.inputs.values() for axis in it.divided)
+    for placement, _ in opened.values.values():
+        assert not any(axis.size.known(graph.sizes) is None for axis in placement.divided)
+
+
+def trainer_of(processes: Any, layout: str) -> Any:
     from attndsl.recipe.recipe import read_recipe
     from attndsl.running import backends
-    from attndsl.running.inputs import example_inputs
     from attndsl.training.console import Silent
     from attndsl.training.place import trainer_at
     from attndsl.values import hyperparameters_of
 
     spec, graph = small("gpt_nano")
     recipe, chosen = read_recipe(spec.train, hyperparameters_of(graph)), choose_layout(layout, spec, graph)
-    torch = backends.find("torch")
-    trainer: Any = trainer_at(graph, recipe, torch, "cpu", False, Silent(), None, processes, chosen)
-    trainer.outputs(example_inputs(graph, rows("gpt_nano", 3)), ["logits"])
-    programs = (trainer._for_any_batch, trainer.program)
+    return trainer_at(graph, recipe, backends.find("torch"), "cpu", False, Silent(), None, processes, chosen)
+
+
+def few_tokens() -> Any:
+    """A batch that no two devices can divide."""
+    return example_inputs(small("gpt_nano")[1], rows("gpt_nano", 3))
+
+
+def parameters_of(processes: Any, layout: str) -> tuple[int, int, int]:
+    """How many numbers a process has for such a batch, to train with, and how many there are."""
+    trainer = trainer_of(processes, layout)
+    trainer.outputs(few_tokens(), ["logits"])
+    programs = (trainer._opened, trainer.program)
     here, there = (sum(value.numel() for value in program.module.parameters()) for program in programs)
-    return here, there, graph.parameter_count
+    return here, there, small("gpt_nano")[1].parameter_count
+
+
+def test_outputs_are_those_of_the_parameters_that_were_loaded(crew: Crew) -> None:
+    for before, after, alone in crew.run(
+        before_and_after_loading, written(TWO["parameters of two"], "gpt_nano"), size=2
+    ):
+        assert abs(before - after).max() > 1e-3
+        assert abs(after - alone).max() < 1e-5
+
+
+def before_and_after_loading(processes: Any, layout: str) -> tuple[Any, Any, Any]:
+    from attndsl.running.processes import ALONE
+
+    trainer, alone = trainer_of(processes, layout), trainer_of(ALONE, layout)
+    before = trainer.outputs(few_tokens(), ["logits"])["logits"]
+    state = {name: array * 2 if name.endswith(".weight") else array for name, array in alone.state().items()}
+    for each in (trainer, alone):
+        each.load_state(state)
+    after, right = (each.outputs(few_tokens(), ["logits"])["logits"] for each in (trainer, alone))
+    return before, after, right
 
 
 STATES = (70, 342)
