@@ -11,7 +11,7 @@ from attndsl.layouts.classes import Place
 from attndsl.ops import Repeat
 from attndsl.planning.axes import Dimensions
 from attndsl.planning.plan import MeshPart, ParallelPlan
-from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis
+from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis, token_axis
 from attndsl.records import replace
 
 BATCH, STREAM = "batch", "stream"
@@ -44,6 +44,12 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
                 help=f"lay the batch there: `{batch_axis(work)} on {name}`, or leave out `{name}`",
             )  # fmt: skip
         degree = "data" if BATCH in kinds else "tensor" if INNER in kinds else "context"
+        if degree == "tensor" and EXPERTS in kinds:
+            raise error(
+                "E0953", f"`{marked[EXPERTS]}` on `{name}`: plans have experts on devices that have other rows or "
+                "tokens", layout.span,
+                help=f"lay them where rows lie: `{marked[EXPERTS]}` on the dimension of `{batch_axis(work)}`",
+            )  # fmt: skip
         degrees[degree] *= size
         parts[name] = MeshPart(degree, size, experts=EXPERTS in kinds)
         sequence = sequence or kinds >= {INNER, TOKENS}
@@ -112,12 +118,11 @@ def layout_text(plan: ParallelPlan, work: Workload) -> str:
     """The layout of a plan, as `--layout` reads it: a mesh, and rules. Words and hidden units that the degree does not
     divide are left out."""
     mesh, rules = [], []
-    batch, free = batch_axis(work), work.graph.free_sizes
+    batch, tokens = batch_axis(work), token_axis(work)
     if plan.stages > 1:
         loops = dict.fromkeys(op.path for op in _repeats(work))
         mesh.append(f"stages={plan.stages}")
         rules.append(f"{', '.join(loops)} on stages in {plan.micro_batches} microbatches")
-    tokens = next((str(size) for size in work.dimensions["tokens"] if str(size) in free), "")
     parts = plan.parts or ((MeshPart("data", 1, parameters=True),) if plan.stages == 1 else ())
     called = {"data": "data", "context": "context", "tensor": "model"}
     axes = {"data": batch, "context": tokens, "tensor": ", ".join(names(work, INNER, plan.tensor))}

@@ -103,11 +103,12 @@ class MachineModel(Frozen):
         slower: float = max(away, near)
         return slower + 2 * self.latency["between" if nodes > 1 else "inside"]
 
-    def send(self, size: float, distance: int) -> float:
-        """Seconds until `size` bytes are on the device so many places further on."""
+    def send(self, size: float, group: DeviceGroup) -> float:
+        """Seconds until each device of a group has sent the next one `size` bytes: those that have to do so over the
+        network are waited for."""
         if size <= 0:
             return 0.0
-        if distance < self.devices:
+        if group.nodes(self.devices) == 1:
             return size / (self.link * self.reached["link"]) + self.latency["inside"]
         return size / (self.network * self.reached["network"]) + self.latency["between"]
 

@@ -10,7 +10,7 @@ from attndsl.layouts.core import PlacementRule
 from attndsl.layouts.staged_loop import StagedLoop
 from attndsl.ops import Repeat
 from attndsl.planning.machines import DeviceGroup, MachineModel
-from attndsl.planning.work import EXPERTS, INNER, KERNELS, Workload
+from attndsl.planning.work import EXPERTS, INNER, KERNELS, TOKENS, Workload
 from attndsl.records import Frozen, replace
 
 RECOMPUTE = ("none", "selective", "full")
@@ -246,8 +246,13 @@ def problem(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: di
             length = size.value(sizes)
             if length % degree and length < 64 * degree:  # what is longer may be padded, or is left whole
                 return f"{name} {degree} does not divide {size} = {length}"
-    if plan.context > 1 and not work.dimensions["tokens"]:
+    if plan.context > 1 and not work.dimensions[TOKENS]:
         return "context parallelism needs an axis of tokens"
+    for size in work.dimensions[TOKENS] if plan.laid_out else ():
+        divided = {"context": plan.context, "tensor": plan.tensor if plan.sequence else 1}
+        if (length := size.value(sizes)) % math.prod(divided.values()):
+            over = " × ".join(f"{name} {degree}" for name, degree in divided.items() if degree > 1)
+            return f"{over} does not divide the tokens of one text, {size} = {length}"
     return ""
 
 

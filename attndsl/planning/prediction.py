@@ -14,7 +14,7 @@ from attndsl.planning.rounds import Times, backward, forward
 from attndsl.planning.share import Share
 from attndsl.planning.stages import Stage, stages_of
 from attndsl.planning.traffic import exposed, traffic
-from attndsl.planning.work import Segment, Workload, batch_axis
+from attndsl.planning.work import Segment, Workload, batch_axis, token_axis
 from attndsl.records import Frozen, dataclass, field, replace
 from attndsl.sizes import Size
 
@@ -149,12 +149,6 @@ def _operations(share: Share) -> tuple[float, float]:
     return flops, hidden
 
 
-def token_axis(work: Workload) -> str:
-    """The length of a text; nothing where a model reads none."""
-    free = set(work.graph.free_sizes)
-    return next((str(size) for size in work.dimensions["tokens"] if str(size) in free), "")
-
-
 # ---------------------------------------------------------------- time
 
 
@@ -172,7 +166,7 @@ def _pipeline(share: Share, stages: list[Stage], slowest: Stage, machine: Machin
         others = (plan.stages - 1) * slowest.layers if plan.alike else sum(s.total for s in stages) - slowest.total
         parts["bubble"] = others / plan.virtual
         size = _between_stages(share)
-        parts["stages"] = 2 * plan.steps * plan.virtual * machine.send(size, plan.stride)
+        parts["stages"] = 2 * plan.steps * plan.virtual * machine.send(size, _stage_group(plan))
         parts["stages"] += 2 * machine.all_reduce(_at_the_ends(share), _stage_group(plan))
     return parts
 

@@ -8,8 +8,8 @@ from attndsl.diagnostics import AttnError, error
 from attndsl.planning.laid_out import layout_text, names
 from attndsl.planning.machines import MachineModel
 from attndsl.planning.plan import RECOMPUTE, ParallelPlan, problem
-from attndsl.planning.prediction import KnownCosts, StepPrediction, predict, token_axis
-from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis
+from attndsl.planning.prediction import KnownCosts, StepPrediction, predict
+from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis, token_axis
 from attndsl.records import Frozen, replace
 
 MICRO_BATCHES = (1, 2, 4)

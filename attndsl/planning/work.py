@@ -141,5 +141,11 @@ def batch_axis(work: Workload) -> str:
     return found
 
 
+def token_axis(work: Workload) -> str:
+    """The length of a text; nothing where a model reads none."""
+    free = set(work.graph.free_sizes)
+    return next((str(size) for size in work.dimensions[TOKENS] if str(size) in free), "")
+
+
 def _has(extent: Extent, kind: str) -> bool:
     return any(each == kind for _, each in extent)

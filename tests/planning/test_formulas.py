@@ -155,6 +155,15 @@ def test_a_share_of_a_mesh_is_counted_by_its_place():
     assert inside < across < alone
 
 
+def test_stages_wait_for_the_one_that_sends_to_another_node():
+    """Of four stages of four devices, two are on each node."""
+    inside, across, alone = (H100.send(1e9, DeviceGroup(((4, stride),))) for stride in (2, 4, 8))
+    assert inside < across == alone
+    work = work_of(elaborate(open_spec("gpt2"), {}))
+    near, far = (predict(work, ParallelPlan(stages=stages, tensor=4, batch=16), H100, {"T": 1024}) for stages in (2, 4))
+    assert far.parts["stages"] > 3 * near.parts["stages"]
+
+
 def test_a_product_is_slower_by_its_shape_or_by_its_bytes():
     large = H100.product(1, 8192, 8192, 8192, "bf16", 3 * 8192**2 * 2)
     flops = 2 * 8192**3

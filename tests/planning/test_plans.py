@@ -84,6 +84,8 @@ def test_what_no_rule_names_stays_whole():
         with pytest.raises(AttnError, match=r"E0953.*nothing that a plan can divide lies on `e`") as refused:
             planned("mixtral", layout)
         assert "lay the batch there: `B on e`" in str(refused.value)
+    with pytest.raises(AttnError, match=r"E0953.*`n` on `model`: plans have experts on devices that have other rows"):
+        planned("mixtral", "data=4, model=2; B on data; n on model; heads on model; parameters whole")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,11 @@ def test_what_no_rule_names_stays_whole():
         ({"experts": 2}, "experts 2 does not divide data × context 1"),
         ({"precision": "fp8", "machine": "a100-80x8"}, "a100-80x8 has no products in fp8"),
         ({"attention": "flash9"}, "h100x8 has no attention kernel `flash9`"),
+        ({"context": 3}, "context 3 does not divide the tokens of one text, T = 1024"),
+        (
+            {"context": 3, "tensor": 2, "sequence": True},
+            "context 3 × tensor 2 does not divide the tokens of one text, T = 1024",
+        ),
     ],
 )
 def test_a_plan_that_cannot_be_carried_out_is_refused(changes, said):

@@ -180,6 +180,13 @@ def test_what_divides_nothing_is_not_tried():
     assert {plan.tensor for plan in _candidates(work, Plan(batch=8), H100, 8, {"T": 64}, {})} == {1, 2}
 
 
+def test_tokens_are_divided_evenly():
+    work = work_of(elaborate(open_spec("gpt2"), {}))
+    tried = list(_candidates(work, Plan(batch=24), H100, 24, {"T": 100}, {}))
+    assert {plan.context for plan in tried} == {1, 2, 4}
+    assert all(100 % (plan.context * plan.tensor) == 0 for plan in tried if plan.sequence)
+
+
 def test_virtual_stages_need_their_schedule():
     opened = open_spec("gpt2")
     asked = {"machine_name": "h100x8", "nodes": None, "sizes": {}, "layout": None}
