@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from attndsl.diagnostics import error, listening
@@ -28,7 +27,7 @@ from attndsl.training.divergence import became, diverged, drop_unproved
 from attndsl.training.logs import LOGS
 from attndsl.training.measuring import Evaluation, evaluate, measure
 from attndsl.training.session import Session, begin, go_on
-from attndsl.training.signals import stops_go_to
+from attndsl.training.signals import StopRequest, asked_to_stop
 from attndsl.training.together import require_same, together
 from attndsl.training.work import TrainingWork
 
@@ -74,7 +73,7 @@ def train(
     where there is one, unless given. `log` has further forms in which the log is written, `csv` and `tensorboard`.
     Of several processes each has its part by the `layout` (`attndsl.layouts.choose_layout`), or its share of rows and
     parameters.
-    A first Ctrl-C ends the run after the step at hand, with a checkpoint.
+    Ctrl-C or SIGTERM ends the run after the step at hand, with a checkpoint; a second Ctrl-C at once, without one.
 
     Raises `AttnError`: what checking the spec raises, what reading weights raises, and E07xx (see `attndsl explain`).
     """
@@ -107,7 +106,7 @@ def train(
         session, write = processes.agree(ready)
         require_same(session)
         with ExitStack() as steps:
-            asked = steps.enter_context(_asked_to_stop())  # a run that has begun can be resumed
+            asked = steps.enter_context(asked_to_stop())  # a run that has begun can be resumed
             write()
             if resume is None and processes.is_first:
                 held.enter_context(locked(session.run))
@@ -145,7 +144,7 @@ class _Progress:
         return progress
 
 
-def run_session(session: Session, console: Console, asked: _Asked, steps: ExitStack) -> Outcome:
+def run_session(session: Session, console: Console, asked: StopRequest, steps: ExitStack) -> Outcome:
     """Take the steps that are left, and write log, curve, checkpoints, final weights and metrics. It may be `asked` to
     stop as long as there are `steps` to take."""
     recipe, trainer, objective = session.recipe, session.trainer, session.objective
@@ -331,24 +330,3 @@ class _Speed:
 
     def pause(self) -> None:
         self.last = time.monotonic()
-
-
-@contextmanager
-def _asked_to_stop() -> Iterator[_Asked]:
-    """While it lasts, a first Ctrl-C (or SIGTERM) is only remembered; a second one interrupts as ever."""
-    asked = _Asked()
-    with stops_go_to(asked.receive):
-        yield asked
-
-
-class _Asked:
-    def __init__(self) -> None:
-        self.to_stop = False
-
-    def __call__(self) -> bool:
-        return self.to_stop
-
-    def receive(self, number: int, frame: FrameType | None) -> None:
-        if self.to_stop:
-            raise KeyboardInterrupt
-        self.to_stop = True

@@ -8,10 +8,9 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from attndsl.diagnostics import AttnError
 from attndsl.records import dataclass, field
@@ -20,7 +19,7 @@ from attndsl.runs.history import FINISHED, RUNNING, History, read_history
 from attndsl.runs.record import is_run
 from attndsl.storage.refusals import file_errors
 from attndsl.training.console import Console, duration
-from attndsl.training.signals import stops_go_to
+from attndsl.training.signals import asked_to_stop
 from attndsl.training.sweep import PlannedRun, Sweep, commands
 
 LOGS = "output"
@@ -113,31 +112,21 @@ def _last_words(sweep: Sweep, run: PlannedRun) -> str:
 
 
 @contextmanager
-def _told_to_stop(working: dict[PlannedRun, subprocess.Popen[bytes]]) -> Iterator[_Told]:
+def _told_to_stop(working: dict[PlannedRun, subprocess.Popen[bytes]]) -> Iterator[Callable[[], bool]]:
     """While it lasts, a first Ctrl-C (or SIGTERM) is passed on to the processes, which save what they have; a second
-    one ends them. None outlives what starts them, unless that is killed."""
-    told = _Told(working)
+    Ctrl-C ends them. None outlives what starts them, unless that is killed."""
+
+    def send(number: int) -> None:
+        for process in working.values():
+            if process.poll() is None:
+                process.send_signal(number)
+
     try:
-        with stops_go_to(told.receive):
+        with asked_to_stop(lambda: send(signal.SIGINT), lambda: send(signal.SIGKILL)) as told:
             yield told
     finally:
         for process in working.values():
             process.kill()
-
-
-class _Told:
-    def __init__(self, working: dict[PlannedRun, subprocess.Popen[bytes]]) -> None:
-        self.working = working
-        self.times = 0
-
-    def __call__(self) -> bool:
-        return self.times > 0
-
-    def receive(self, number: int, frame: FrameType | None) -> None:
-        self.times += 1
-        for process in self.working.values():
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT if self.times == 1 else signal.SIGKILL)
 
 
 def finished(sweep: Sweep) -> list[History]:

@@ -98,6 +98,30 @@ def test_a_longer_run_that_was_stopped_is_the_same(
     assert weights[0] == weights[1]
 
 
+INT, TERM = signal.SIGINT, signal.SIGTERM
+
+
+@pytest.mark.parametrize("sent", [(TERM, TERM), (TERM, INT, TERM), (INT, TERM), (INT, INT), (TERM, INT, INT)])
+def test_only_a_second_ctrl_c_ends_a_run_without_a_checkpoint(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: tuple[signal.Signals, ...]
+) -> None:
+    """A SIGTERM may come from whoever stops the job, and again from the launcher."""
+
+    def send(self: Silent, step: int, loss: float, tokens_per_second: float) -> None:
+        for number in sent if step == 3 else ():
+            os.kill(os.getpid(), number)
+
+    before = signal.getsignal(INT), signal.getsignal(TERM)
+    monkeypatch.setattr(Silent, "step", send)
+    if sent.count(INT) == 2:
+        with pytest.raises(KeyboardInterrupt):
+            trained()
+    else:
+        assert trained().interrupted
+    assert bool(list_checkpoints(tmp_path / "run")) == (sent.count(INT) < 2)
+    assert (signal.getsignal(INT), signal.getsignal(TERM)) == before
+
+
 def test_a_run_that_is_stopped_as_it_begins_can_be_resumed(
     trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,13 +169,17 @@ def step(*given, **named):
     steps.append(None)
     if len(steps) == 4 and "train" in sys.orig_argv:
         asked = signal.getsignal(signal.SIGINT).__self__
+        os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getppid(), signal.SIGINT)
-        while not asked.to_stop:
+        while not asked.by_hand:
             time.sleep(0.01)
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(0.2)
     return original(*given, **named)
 NumpyTrainer.step = step
 """
-"""Imported as Python begins: in its fourth step a run interrupts the sweep, and goes on once it is asked to stop."""
+"""Imported as Python begins: in its fourth step a run interrupts the sweep, and goes on once it is asked to stop. Both
+are sent SIGTERM beside, as all processes of a job are."""
 
 
 def test_a_sweep_that_is_stopped_goes_on_as_if_it_had_not_been(attndsl, tmp_path: Path) -> None:
