@@ -31,6 +31,8 @@ from attndsl.training.signals import StopRequest, asked_to_stop
 from attndsl.training.together import require_same, together
 from attndsl.training.work import TrainingWork
 
+MOST_POINTS = 20_000  # of a curve that is drawn at each evaluation, while all wait
+
 
 class Outcome(Frozen):
     """How a run ended. `held_out` is None where nothing was held out; `unigram_entropy` is that of the held-out text,
@@ -121,11 +123,12 @@ def _folder_of(spec: str | Spec) -> Path:
 
 @dataclass(slots=True)
 class _Progress:
-    """What the loop accumulates; the curve is drawn from it."""
+    """What the loop accumulates; the curve is drawn from it. Of many steps only every second, fourth, … is kept."""
 
     loss: float | None = None
     held_out: Evaluation | None = None
     training: list[tuple[float, float]] = field(default_factory=list)
+    every: int = 1
     evaluations: list[tuple[float, float]] = field(default_factory=list)
     seconds: float = 0.0
     positions: int = 0
@@ -136,12 +139,21 @@ class _Progress:
         progress = _Progress()
         for line in lines:
             if "loss" in line:
-                progress.training.append((line["step"], line["loss"]))
-                progress.loss, progress.seconds = line["loss"], line["seconds"]
+                progress.add(line["step"], line["loss"])
+                progress.seconds = line["seconds"]
                 progress.positions, progress.flops = line.get("tokens", 0), line.get("flops", 0)
             elif "held_out" in line:
                 progress.evaluations.append((line["step"], line["held_out"]))
         return progress
+
+    def add(self, step: int, loss: float) -> None:
+        """The loss of a step."""
+        self.loss = loss
+        if step % self.every == 0:
+            self.training.append((step, loss))
+        if len(self.training) > MOST_POINTS:
+            self.every *= 2
+            self.training = [point for point in self.training if point[0] % self.every == 0]
 
 
 def run_session(session: Session, console: Console, asked: StopRequest, steps: ExitStack) -> Outcome:
@@ -182,8 +194,7 @@ def run_session(session: Session, console: Console, asked: StopRequest, steps: E
                 progress.positions += worked
                 spent = sum(work.of(batch) for batch in parts)
                 progress.flops += spent
-                progress.loss = result.loss
-                progress.training.append((step, result.loss))
+                progress.add(step, result.loss)
                 line: Line = {"step": step, "loss": result.loss, "lr": lr}
                 line["grad_norm"] = result.grad_norm if math.isfinite(result.grad_norm) else None
                 if scored.name is not None and scored.name in result.scalars:

@@ -21,7 +21,7 @@ from attndsl.runs.checkpoint import list_checkpoints, save_checkpoint
 from attndsl.runs.log import Line, read_log
 from attndsl.runs.record import RECORD
 from attndsl.storage.whole import PARTIAL, write_text
-from attndsl.training import Outcome, session, train
+from attndsl.training import Outcome, loop, session, train
 from attndsl.training.console import Plain, Silent
 
 Train = Callable[..., Outcome]
@@ -138,6 +138,25 @@ def test_a_run_that_is_stopped_as_it_begins_can_be_resumed(
     assert outcome.step == 1
     monkeypatch.undo()
     assert trained(resume=tmp_path / "run").step == 12
+
+
+def test_the_curve_of_many_steps_has_few_points_evenly_chosen(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the run is, drawing it takes no longer; and it is the same where the run was resumed."""
+    drawn: list[list[float]] = []
+
+    def draw(title: str, training: list[tuple[float, float]], held_out: object) -> str:
+        drawn.append([step for step, _ in training])
+        return ""
+
+    monkeypatch.setattr(loop, "MOST_POINTS", 4)
+    monkeypatch.setattr(loop, "loss_curve", draw)
+    trained(steps=11, evaluate=1)
+    assert drawn[:6] == [[1], [1, 2], [1, 2, 3], [1, 2, 3, 4], [2, 4], [2, 4, 6]]
+    assert drawn[-1] == [4, 8]
+    trained(resume=tmp_path / "run", steps=13)
+    assert drawn[-2:] == [[4, 8, 12]] * 2
 
 
 def test_accumulated_batches_are_one_step(trained: Train, tmp_path: Path) -> None:
