@@ -15,7 +15,8 @@ from pathlib import Path
 from attndsl.diagnostics import AttnError
 from attndsl.records import dataclass, field
 from attndsl.running.trainer import processor_threads
-from attndsl.runs.history import FINISHED, RUNNING, History, read_history
+from attndsl.runs.history import FINISHED, History, read_history
+from attndsl.runs.lock import is_locked
 from attndsl.runs.record import is_run
 from attndsl.storage.refusals import file_errors
 from attndsl.training.console import Console, duration
@@ -24,7 +25,7 @@ from attndsl.training.sweep import PlannedRun, Sweep, commands
 
 LOGS = "output"
 """The folder in that of a sweep with what each run said."""
-PAUSE = 0.05  # seconds from one look at the processes to the next
+PAUSE, WAIT = 0.05, 1.0  # seconds from one look at the processes to the next, and where there are only those of others
 
 
 @dataclass(slots=True)
@@ -51,19 +52,19 @@ def run_sweep(sweep: Sweep, jobs: int, console: Console) -> Progress:
                 if len(working) >= jobs or told():
                     break
                 run = waiting.popleft()
-                state = _state(sweep, run)
-                if state == FINISHED:
-                    done += 1
-                    progress.finished.append(read_history(sweep.folder / run.name))
-                elif state == RUNNING:
+                if is_locked(sweep.folder / run.name):
                     waiting.append(run)
+                elif (history := _finished(sweep, run)) is not None:
+                    done += 1
+                    progress.finished.append(history)
                 else:
                     working[run] = _start(sweep, run, jobs)
             for run in [run for run, process in working.items() if process.poll() is not None]:
                 del working[run]
-                if _state(sweep, run) == FINISHED:
+                if is_locked(sweep.folder / run.name):  # another process was faster, which is why this one ended
+                    waiting.append(run)
+                elif (history := _finished(sweep, run)) is not None:
                     done += 1
-                    history = read_history(sweep.folder / run.name)
                     progress.finished.append(history)
                     last = f"held out {history.last:.4f}" if history.last is not None else "finished"
                     console.say(f"{done}/{len(sweep.runs)}  {run.name}: {last}  ({duration(time.monotonic() - begun)})")
@@ -72,18 +73,19 @@ def run_sweep(sweep: Sweep, jobs: int, console: Console) -> Progress:
                     console.warn(f"{run.name} failed: {progress.failed[run.name]}")
             if told() and not working:
                 break
-            time.sleep(PAUSE if working or waiting else 0)
+            time.sleep(PAUSE if working else WAIT if waiting else 0)
     progress.interrupted = told()
     return progress
 
 
-def _state(sweep: Sweep, run: PlannedRun) -> str:
-    """That of its folder; nothing where there is none, or none that can be read, which its own process will say."""
+def _finished(sweep: Sweep, run: PlannedRun) -> History | None:
+    """Its history, where it is finished; what cannot be read its own process will say."""
     folder = sweep.folder / run.name
     try:
-        return read_history(folder).state if is_run(folder) else ""
+        history = read_history(folder) if is_run(folder) else None
     except AttnError:
-        return ""
+        return None
+    return history if history is not None and history.state == FINISHED else None
 
 
 def _start(sweep: Sweep, run: PlannedRun, jobs: int) -> subprocess.Popen[bytes]:
@@ -131,8 +133,7 @@ def _told_to_stop(working: dict[PlannedRun, subprocess.Popen[bytes]]) -> Iterato
 
 def finished(sweep: Sweep) -> list[History]:
     """The runs of the sweep that are finished, in the order in which they are planned."""
-    folders = (sweep.folder / run.name for run in sweep.runs if _state(sweep, run) == FINISHED)
-    return [read_history(folder) for folder in folders]
+    return [history for run in sweep.runs if (history := _finished(sweep, run)) is not None]
 
 
 def in_order(sweep: Sweep, histories: Sequence[History]) -> list[History]:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from attndsl.diagnostics import AttnError
-from attndsl.runs.history import read_history
+from attndsl.runs.history import History, read_history
+from attndsl.runs.lock import locked
 from attndsl.runs.log import read_log
+from attndsl.runs.record import RECORD, open_record, write_record
 from attndsl.runs.spread import Spread, by_settings, verdict
+from attndsl.training import sweeping
+from attndsl.training.console import Silent
 from attndsl.training.grid import combinations, split_values
 from attndsl.training.settings_file import read_settings
 from attndsl.training.sweep import open_sweep
@@ -219,6 +227,42 @@ def test_a_run_that_somebody_else_trains_is_waited_for(attndsl) -> None:
     assert attndsl("sweep", "--resume", "orphan").code == 0
     assert read_history(run).state == "finished"
     assert json.loads((run / "run.json").read_text())["resumed"] == []
+
+
+def test_a_run_that_another_was_faster_to_take_up_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own process ends of it; and as long as the other trains it, its log is not read at all."""
+    shutil.copytree("swept", "raced")
+    sweep, run = open_sweep(Path("raced")), Path("raced") / "lr=1e-2_seed=0"
+    record = (run / RECORD).read_bytes()
+    write_record(run, {name: fact for name, fact in open_record(run).facts.items() if name != "metrics"})  # stopped
+    start, read, waited, end = sweeping._start, list[Path](), list[float](), time.monotonic() + 60
+    with contextlib.ExitStack() as held:
+
+        def start_later(*given: Any) -> subprocess.Popen[bytes]:
+            held.enter_context(locked(run))
+            return start(*given)
+
+        def sleep(seconds: float) -> None:
+            assert time.monotonic() < end
+            if seconds <= sweeping.PAUSE:
+                time.sleep(seconds)
+                return
+            waited.append(seconds)
+            if len(waited) == 3:
+                (run / RECORD).write_bytes(record)
+                held.close()
+
+        def reading(folder: Path) -> History:
+            read.append(folder)
+            return read_history(folder)
+
+        monkeypatch.setattr(sweeping, "_start", start_later)
+        monkeypatch.setattr(sweeping, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+        monkeypatch.setattr(sweeping, "read_history", reading)
+        progress = sweeping.run_sweep(sweep, 1, Silent())
+    assert "E0739" in (Path("raced") / "output" / f"{run.name}.txt").read_text()
+    assert (progress.failed, len(progress.finished), len(waited)) == ({}, 4, 3)
+    assert read.count(run) == 2  # before, and once it is over
 
 
 def test_a_run_that_fails_is_named_and_the_others_go_on(attndsl) -> None:
