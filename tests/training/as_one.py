@@ -100,7 +100,7 @@ def trained(processes: Any, name: str, layout: str | None, precision: str) -> Tr
                 gradients = {address: part.whole(values[part.here(address)].grad, address) for address in addresses}
         few = {name: a for name, a in example_inputs(graph, rows(name, 3), seed=STEPS).items() if name in batch}
         outputs = trainer.outputs(few, [info.name for info in graph.outputs if info.name not in graph.state_names])
-        outputs |= trainer.evaluate([few])
+        outputs |= trainer.evaluate([batch, few])
     except AttnError as problem:
         return f"{problem.diagnostics[0].code}: {problem.diagnostics[0].message}"
     return Trained(np.array(losses), np.array(norms), gradients, dict(trainer.parameters()), outputs)
