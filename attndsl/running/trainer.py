@@ -132,7 +132,8 @@ class Trainer(Protocol):
         ...
 
     def load_state(self, state: Mapping[str, Array]) -> None:
-        """Go on from a state; `KeyError` names what it lacks, `ValueError` what does not fit, before any is set."""
+        """Go on from a state; `KeyError` names what it lacks, `ValueError` what does not fit, before any is set.
+        All is set anew, whatever is left of another state of the same training."""
         ...
 
 

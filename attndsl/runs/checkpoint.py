@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from attndsl.diagnostics import AttnError, error
 from attndsl.lazy import Array
-from attndsl.records import Frozen
 from attndsl.running.processes import ALONE, Processes
 from attndsl.running.state import parameters_in
 from attndsl.runs.record import CHECKPOINTS, WEIGHTS
@@ -21,19 +21,6 @@ from attndsl.storage.safetensors import TensorFile, in_files, write_tensors
 KEEP = 2
 _NAME = re.compile(r"step-(\d+)\.safetensors")
 _FACTS = "attndsl"
-
-
-class Checkpoint(Frozen):
-    """The state after `step` steps."""
-
-    step: int
-    path: Path
-    state: Mapping[str, Array]
-
-    @property
-    def parameters(self) -> Mapping[str, Array]:
-        """The parameters alone, by address, with the states that all rows share."""
-        return parameters_in(self.state)
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
@@ -78,24 +65,6 @@ def list_checkpoints(run: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def load_checkpoint(path: Path, step: int) -> Checkpoint:
-    """One whose file is known to be whole. Raises E0733 where it is damaged."""
-    return Checkpoint(step, path, read_tensors(path, "the checkpoint")[0])
-
-
-def newest_checkpoint(run: Path, after: int = -1) -> tuple[Checkpoint | None, list[AttnError]]:
-    """The newest that can be read, of those behind step `after`, and what is wrong with the newer ones that cannot."""
-    problems: list[AttnError] = []
-    for step, path in reversed(list_checkpoints(run)):
-        if step <= after:
-            break
-        try:
-            return load_checkpoint(path, step), problems
-        except AttnError as problem:
-            problems.append(problem)
-    return None, problems
-
-
 def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
     """The parameters by address and the number of steps that made them: the final ones, or those of the newest
     checkpoint that can be read where that is further. Raises E0732 where there are none yet, E0733 where the final ones
@@ -104,9 +73,14 @@ def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
     if (run / WEIGHTS).is_file():
         arrays, facts = read_tensors(run / WEIGHTS, "the weights file")
         final = arrays, int(facts.get("step", 0))
-    checkpoint, problems = newest_checkpoint(run, final[1] if final is not None else -1)
-    if checkpoint is not None:
-        return checkpoint.parameters, checkpoint.step
+    problems: list[AttnError] = []
+    for step, path in reversed(list_checkpoints(run)):
+        if final is not None and step <= final[1]:
+            break
+        try:
+            return _verified(parameters_in(open_tensors(path, "the checkpoint")[0])), step
+        except AttnError as problem:
+            problems.append(problem)
     if final is not None:
         return final
     if problems:
@@ -118,20 +92,38 @@ def furthest_parameters(run: Path) -> tuple[Mapping[str, Array], int]:
 
 
 def read_tensors(path: Path, what: str) -> tuple[Deferred, dict[str, Any]]:
-    """The tensors of a safetensors file, all held against their checksums, to be read again as they are asked for; and
-    its facts. Raises E0601 (it cannot be read), E0733 (it is damaged); what is damaged afterwards is E0602 or E0603."""
-    try:
+    """`open_tensors`, with all tensors held against their checksums now: they are read again as they are asked for."""
+    tensors, facts = open_tensors(path, what)
+    return _verified(tensors), facts
+
+
+def open_tensors(path: Path, what: str) -> tuple[Deferred, dict[str, Any]]:
+    """The tensors of a safetensors file, each held against its checksum whenever it is read, and its facts. Raises
+    E0601 (it cannot be read) and E0733 (it is damaged), also as a tensor is read."""
+    with _damage(path, what):
         file = TensorFile(path)
-        try:
-            if not file.is_checked:
-                raise ValueError("it has no checksums")
-            facts = json.loads(file.metadata.get(_FACTS, "{}"))
-            for _ in file.tensors.items():
-                pass
-            return file.tensors, dict(facts)
-        except BaseException:
-            file.close()
-            raise
+        if not file.is_checked:
+            raise ValueError("it has no checksums")
+        facts, known = dict(json.loads(file.metadata.get(_FACTS, "{}"))), file.tensors.stated
+
+    def read(name: str) -> Array:
+        with _damage(path, what):
+            return file.read(name)
+
+    return Deferred(known, read), facts
+
+
+def _verified(tensors: Deferred) -> Deferred:
+    for _ in tensors.values():
+        pass
+    return tensors
+
+
+@contextmanager
+def _damage(path: Path, what: str) -> Iterator[None]:
+    """Say of a file in which something is wrong what it is to the run."""
+    try:
+        yield
     except (AttnError, ValueError, TypeError) as problem:
         first = problem.diagnostics[0] if isinstance(problem, AttnError) else None
         if first is not None and first.code == "E0601":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from attndsl.running import backends
 from attndsl.running.machine import processors
 from attndsl.running.processes import ALONE, Processes
 from attndsl.running.trainer import Trainer
-from attndsl.runs.checkpoint import newest_checkpoint, save_checkpoint
+from attndsl.runs.checkpoint import list_checkpoints, open_tensors, save_checkpoint
 from attndsl.runs.codebook import accompany, keep_companion
 from attndsl.runs.log import Line, cut_log
 from attndsl.runs.record import CHECKPOINTS, SPEC, copy_spec, is_run, open_record, write_record
@@ -200,7 +201,7 @@ def go_on(
     for difference in machine_differences(facts, machine):
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
     tell_outlook(before, recipe, graph, console)
-    step = _take_up(run, trainer, console)
+    step = _take_up(run, trainer, console, processes)
     lines = processes.agree(lambda: cut_log(run, step or 0) if processes.is_first else [])
     facts["recipe"] = recipe.to_json()
     facts["resumed"] = [*facts.get("resumed", []), {"step": step or 0, **machine}]
@@ -362,23 +363,35 @@ def recorded_data(run: Path, facts: Mapping[str, Any], recipe: Recipe, data: Any
     return found
 
 
-def _take_up(run: Path, trainer: Trainer, console: Console) -> int | None:
-    """Load the newest checkpoint that can be read; the number of its steps, None where there is no checkpoint."""
-    checkpoint, problems = newest_checkpoint(run)
-    for problem in problems:
+def _take_up(run: Path, trainer: Trainer, console: Console, processes: Processes) -> int | None:
+    """Load the newest checkpoint that can be read; the number of its steps, None where there is no checkpoint. The
+    first of the `processes` says which there are, and each verifies what it takes of one as it reads it."""
+    problems: list[AttnError] = []
+    for step, path in reversed(processes.from_first(lambda: list_checkpoints(run))):
+        told = processes.gather(processes.agree(partial(_load, path, trainer)))
+        problem = next((each for each in told if each is not None), None)
+        if problem is None:
+            return step
         console.warn(problem.diagnostics[0].message)
-    if checkpoint is None:
-        if problems:
-            raise problems[0]
-        return None
+        problems.append(problem)
+    if problems:
+        raise problems[0]
+    return None
+
+
+def _load(path: Path, trainer: Trainer) -> AttnError | None:
+    """Let the trainer go on from a checkpoint. Gives what is wrong with the file: another must be loaded then, since
+    some of it may have been set. Raises E0733 where it is whole and does not fit."""
     try:
-        trainer.load_state(checkpoint.state)
+        trainer.load_state(open_tensors(path, "the checkpoint")[0])
+    except AttnError as problem:
+        return problem
     except (KeyError, ValueError) as problem:
         raise error(
-            "E0733", f"the checkpoint `{checkpoint.path}` does not fit the run: {problem.args[0]}",
+            "E0733", f"the checkpoint `{path}` does not fit the run: {problem.args[0]}",
             help="restore the run's files from a copy, or start a new run",
         ) from None  # fmt: skip
-    return checkpoint.step
+    return None
 
 
 def _tokenizer_facts(data: TrainingData, of_body: bool) -> dict[str, Any]:

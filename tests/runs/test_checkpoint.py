@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.runs.checkpoint import furthest_parameters, save_checkpoint, save_tensors
 from attndsl.runs.record import WEIGHTS
+from attndsl.storage.safetensors import TensorFile
 from attndsl.storage.whole import PARTIAL
 
 
@@ -47,3 +49,17 @@ def test_the_furthest_that_can_be_read_are_taken(tmp_path: Path) -> None:
     for path in newest.parent.iterdir():
         path.write_bytes(b"damaged" * 9)
     assert code(tmp_path) == "E0733"
+
+
+def test_only_parameters_are_read_for_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, names = TensorFile.read, list[str]()
+
+    def noted(self: TensorFile, name: str) -> np.ndarray[Any, Any]:
+        names.append(name)
+        return read(self, name)
+
+    monkeypatch.setattr(TensorFile, "read", noted)
+    ones = np.ones(3, np.float32)
+    save_checkpoint(tmp_path, 5, {"parameters/a.b": ones, "optimizer/first/a.b": ones, "updates": np.array(5)})
+    furthest_parameters(tmp_path)
+    assert names == ["parameters/a.b"]

@@ -20,6 +20,7 @@ from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.runs.checkpoint import list_checkpoints, save_checkpoint
 from attndsl.runs.log import Line, read_log
 from attndsl.runs.record import RECORD
+from attndsl.storage.safetensors import TensorFile
 from attndsl.storage.whole import PARTIAL, write_text
 from attndsl.training import Outcome, loop, session, train
 from attndsl.training.console import Plain, Silent
@@ -180,16 +181,48 @@ def test_what_was_written_by_half_is_swept_up_and_cut_back(trained: Train, tmp_p
     assert not list(run.rglob(f"*{PARTIAL}"))
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(trained: Train, tmp_path: Path) -> None:
-    trained("whole")
+def cut_short(data: bytes) -> bytes:
+    return data[:1000]
+
+
+def flipped_at_the_end(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+def flipped_in_the_middle(data: bytes) -> bytes:
+    """In what the optimizer keeps, which is set when the parameters are."""
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+@pytest.mark.parametrize("spoiled", [cut_short, flipped_at_the_end, flipped_in_the_middle])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    trained: Train, tmp_path: Path, spoiled: Callable[[bytes], bytes]
+) -> None:
     trained("run")
     run = tmp_path / "run"
+    whole, weights = losses(run), (run / "weights.safetensors").read_bytes()
     newest = list_checkpoints(run)[-1][1]
-    newest.write_bytes(newest.read_bytes()[:1000])
+    newest.write_bytes(spoiled(newest.read_bytes()))
     console = Silent()
     train(resume=run, console=console)
-    assert any("damaged" in text for text in console.warned)
-    assert losses(run) == losses(tmp_path / "whole")
+    assert [text for text in console.warned if "damaged" in text] == [f"the checkpoint `{newest}` is damaged"]
+    assert losses(run) == whole
+    assert (run / "weights.safetensors").read_bytes() == weights
+
+
+def test_a_checkpoint_is_read_once(trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(steps=4)
+    read, names = TensorFile.read, list[str]()
+
+    def counted(self: TensorFile, name: str) -> Any:
+        names.append(name)
+        return read(self, name)
+
+    monkeypatch.setattr(TensorFile, "read", counted)
+    trained(resume=tmp_path / "run")
+    found = [name for name in names if name != "updates"]  # which is looked at as it is checked, too
+    assert len(found) == len(set(found)) > 30
 
 
 def test_all_checkpoints_damaged(trained: Train, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import pytest
 from attndsl.cli import main
 from attndsl.elaborate import elaborate, open_spec
 from attndsl.planning.request import plan_on_paper
-from attndsl.runs.checkpoint import checkpoint_path, load_checkpoint, read_tensors
+from attndsl.runs.checkpoint import checkpoint_path, read_tensors
 from attndsl.runs.log import FILE, read_log
 from attndsl.runs.record import WEIGHTS, open_record
+from attndsl.storage.safetensors import TensorFile
 from attndsl.training import train
 from attndsl.training.console import Silent
 from tests.training.conftest import TINY
 from tests.training.several import (
+    SETTINGS,
     Together,
     alone,
     stop_after_three,
@@ -222,7 +225,7 @@ def test_from_a_body(spec: str, text: str, tmp_path: Path) -> None:
     ended = Together(2, tmp_path, words(*given, "--out", tmp_path / "run", **more)).end()
     assert ended.codes == (0, 0), ended.messages
     require_near(tmp_path / "run", tmp_path / "whole", NEAR["float64"])
-    begun = [load_checkpoint(checkpoint_path(tmp_path / name, 0), 0).state for name in ("run", "whole")]
+    begun = [read_tensors(checkpoint_path(tmp_path / name, 0), "the checkpoint")[0] for name in ("run", "whole")]
     assert begun[0].keys() == begun[1].keys()
     assert all(np.array_equal(array, begun[1][name]) for name, array in begun[0].items())
 
@@ -265,6 +268,38 @@ def test_the_log_stays_with_who_writes_it(spec: str, text: str, tmp_path: Path) 
     assert ended.codes == (0, 0), ended.messages
     assert read_log(run)[-1]["note"]
     assert len(open_record(run).facts["metrics"]) == len(measured) > 0
+
+
+def reading_once(rank: int) -> None:
+    from attndsl.storage.safetensors import TensorFile
+
+    read, known = TensorFile.read, set[object]()
+
+    def reads(self: Any, name: str) -> Any:
+        assert (self.path, name) not in known or name == "updates"
+        known.add((self.path, name))
+        return read(self, name)
+
+    TensorFile.read = reads  # type: ignore[method-assign]
+
+
+def test_a_damaged_checkpoint_gives_way_in_all(spec: str, text: str, tmp_path: Path) -> None:
+    """Also where only one of them reads what is damaged. None verifies a checkpoint apart from reading it."""
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    alone(spec, text, whole, precision="float64", depth=2, checkpoint=1)
+    shutil.copytree(whole, run)
+    (run / WEIGHTS).unlink()
+    newest = checkpoint_path(run, SETTINGS["steps"])
+    with TensorFile(newest) as file:
+        place = file.entries["optimizer/second/h.1.mlp.up.weight"].start
+    data = bytearray(newest.read_bytes())
+    data[place] ^= 1
+    newest.write_bytes(data)
+    ended = Together(2, tmp_path, ["train", "--resume", run, "--layout", STAGES], before=reading_once).end()
+    assert ended.codes == (0, 0), ended.messages
+    assert "".join(ended.out).count(f"the checkpoint `{newest}` is damaged") == 1
+    assert f"resuming `{run}` after {SETTINGS['steps'] - 1} steps" in ended.out[0]
+    require_near(run, whole, NEAR["float64"])
 
 
 def test_a_layout_goes_with_the_number_of_processes(spec: str, text: str, tmp_path: Path) -> None:

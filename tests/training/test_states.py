@@ -17,7 +17,7 @@ from attndsl.diagnostics import AttnError
 from attndsl.elaborate import load
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.states import stacks_of
-from attndsl.runs.checkpoint import furthest_parameters, list_checkpoints, load_checkpoint, save_checkpoint
+from attndsl.runs.checkpoint import furthest_parameters, list_checkpoints, read_tensors, save_checkpoint
 from attndsl.runs.log import read_log
 from attndsl.runs.run import load_run
 from attndsl.training import Outcome, train
@@ -143,7 +143,7 @@ def test_an_epoch_begins_with_fresh_rows_and_keeps_what_all_share(spec, tmp_path
     short = tmp_path / "short.txt"
     short.write_text("Ein kurzer Text, der bald zu Ende ist und dann von vorn beginnt." * 2)
     run(spec, str(short), tmp_path / "run", backend, held_out=0, steps=5)
-    states = load_checkpoint(list_checkpoints(tmp_path / "run")[-1][1], 5).state
+    states = read_tensors(list_checkpoints(tmp_path / "run")[-1][1], "the checkpoint")[0]
     assert states["states/0/read"].tolist() == [10] * 3  # 127 tokens in 3 rows: 4 steps in an epoch
     assert not np.allclose(states["parameters/rate"], 1)
 
@@ -155,7 +155,8 @@ def test_accumulated_batches_are_rows_of_their_own(text, tmp_path, backend):
     run(str(spec), text, tmp_path / "parts", backend, accumulate=2, steps=4)
     run(str(spec), text, tmp_path / "whole", backend, batch=6, steps=4)
     assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-10)
-    parts, whole = (load_checkpoint(list_checkpoints(tmp_path / n)[-1][1], 4).state for n in ("parts", "whole"))
+    newest = [list_checkpoints(tmp_path / name)[-1][1] for name in ("parts", "whole")]
+    parts, whole = (read_tensors(path, "the checkpoint")[0] for path in newest)
     for name in ("read", "h.0.last", "h.1.last"):
         found = np.concatenate([parts[f"states/{part}/{name}"] for part in range(2)])
         np.testing.assert_allclose(found, whole[f"states/0/{name}"], rtol=1e-9)
@@ -181,7 +182,7 @@ def test_segments_can_be_chosen_by_hand(spec, text, tmp_path):
         run(spec, text, tmp_path / chosen, "numpy", **{"batches.segments": chosen})
         outcomes[chosen] = losses(tmp_path / chosen)
     assert outcomes["true"] == outcomes["auto"] != outcomes["false"]
-    kept = load_checkpoint(list_checkpoints(tmp_path / "false")[-1][1], 7).state
+    kept = read_tensors(list_checkpoints(tmp_path / "false")[-1][1], "the checkpoint")[0]
     assert kept["states/0/read"].tolist() == [10] * 3
 
 
@@ -202,7 +203,7 @@ def test_states_that_all_rows_share_come_with_the_weights(spec, text, tmp_path, 
     (tmp_path / "more").mkdir()
     train(spec, text, tmp_path / "more/run", weights=tmp_path / "run", settings={"steps": 1}, backend=backend,
           device="cpu", console=Silent())  # fmt: skip
-    first = load_checkpoint(list_checkpoints(tmp_path / "more/run")[0][1], 0).state
+    first = read_tensors(list_checkpoints(tmp_path / "more/run")[0][1], "the checkpoint")[0]
     np.testing.assert_array_equal(first["parameters/rate"], weights["rate"])
 
 
@@ -234,7 +235,7 @@ def test_a_resumed_run_keeps_its_rows(spec, text, tmp_path):
 def test_a_checkpoint_with_other_states_is_refused(spec, text, tmp_path, change, message):
     run(spec, text, tmp_path / "run", "numpy")
     path = list_checkpoints(tmp_path / "run")[-1][1]
-    save_checkpoint(tmp_path / "run", 7, change(dict(load_checkpoint(path, 7).state)))
+    save_checkpoint(tmp_path / "run", 7, change(dict(read_tensors(path, "the checkpoint")[0])))
     with pytest.raises(AttnError, match=message) as caught:
         train(resume=tmp_path / "run", settings={"steps": 9}, console=Silent())
     assert caught.value.diagnostics[0].code == "E0733"
