@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from attndsl.diagnostics import AttnError, Diagnostic, did_you_mean
 from attndsl.graph import Graph
 from attndsl.lazy import Array, np
-from attndsl.storage.deferred import stated
+from attndsl.storage.deferred import Deferred, stated
 
 
 def parameter_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -20,6 +20,12 @@ def shared_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
     """The same of the states that all rows share."""
     states = graph.shared_states
     return {address: info.type.shape(graph.sizes) for info in states for address in info.addresses()}
+
+
+def zeros(graph: Graph) -> Deferred:
+    """What parameters are before their values are loaded, float32 by address, of which nothing is drawn."""
+    shapes = parameter_shapes(graph)
+    return Deferred.of(shapes, np.float32, lambda address: np.zeros(shapes[address], np.float32))
 
 
 def check_parameters(arrays: Mapping[str, Array], graph: Graph) -> None:

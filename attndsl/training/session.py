@@ -25,6 +25,7 @@ from attndsl.recipe.recipe import Recipe
 from attndsl.records import dataclass, fields, replace
 from attndsl.running import backends
 from attndsl.running.machine import processors
+from attndsl.running.parameters import zeros
 from attndsl.running.processes import ALONE, Processes
 from attndsl.running.trainer import Trainer
 from attndsl.runs.checkpoint import list_checkpoints, open_tensors, save_checkpoint
@@ -195,13 +196,15 @@ def go_on(
     scored = with_cross_entropy(objective)
     facts["layout"] = layout if layout is not None else _kept_layout(facts.get("layout"), opened, processes, console)
     placed = layout_of(facts["layout"], opened, graph, processes)
-    trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, None, processes, placed)
+    checkpoints = processes.from_first(lambda: list_checkpoints(run))
+    begun = zeros(scored.graph) if checkpoints else None  # of one all values are loaded, and none need be drawn
+    trainer = trainer_at(scored.graph, recipe, chosen, place, compile, console, begun, processes, placed)
     trainer.check(objective.training(train, 0))
     machine = machine_facts(chosen, trainer, compile, processes)
     for difference in machine_differences(facts, machine):
         console.warn(f"{difference}: the last bits of the losses may differ from a run that was never interrupted")
     tell_outlook(before, recipe, graph, console)
-    step = _take_up(run, trainer, console, processes)
+    step = _take_up(checkpoints, trainer, console, processes)
     lines = processes.agree(lambda: cut_log(run, step or 0) if processes.is_first else [])
     facts["recipe"] = recipe.to_json()
     facts["resumed"] = [*facts.get("resumed", []), {"step": step or 0, **machine}]
@@ -363,11 +366,13 @@ def recorded_data(run: Path, facts: Mapping[str, Any], recipe: Recipe, data: Any
     return found
 
 
-def _take_up(run: Path, trainer: Trainer, console: Console, processes: Processes) -> int | None:
-    """Load the newest checkpoint that can be read; the number of its steps, None where there is no checkpoint. The
-    first of the `processes` says which there are, and each verifies what it takes of one as it reads it."""
+def _take_up(
+    checkpoints: Sequence[tuple[int, Path]], trainer: Trainer, console: Console, processes: Processes
+) -> int | None:
+    """Load the newest of the `checkpoints` that can be read; the number of its steps, None where there is none. Each of
+    the `processes` verifies what it takes of one as it reads it."""
     problems: list[AttnError] = []
-    for step, path in reversed(processes.from_first(lambda: list_checkpoints(run))):
+    for step, path in reversed(checkpoints):
         told = processes.gather(processes.agree(partial(_load, path, trainer)))
         problem = next((each for each in told if each is not None), None)
         if problem is None:

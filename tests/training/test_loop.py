@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from attndsl.diagnostics import AttnError, Diagnostic
+from attndsl.running import initial
 from attndsl.runs.checkpoint import list_checkpoints, save_checkpoint
 from attndsl.runs.log import Line, read_log
 from attndsl.runs.record import RECORD
@@ -212,6 +213,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
 
 
 def test_a_checkpoint_is_read_once(trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And takes the place of initial values."""
     trained(steps=4)
     read, names = TensorFile.read, list[str]()
 
@@ -220,6 +222,7 @@ def test_a_checkpoint_is_read_once(trained: Train, tmp_path: Path, monkeypatch: 
         return read(self, name)
 
     monkeypatch.setattr(TensorFile, "read", counted)
+    monkeypatch.setattr(initial, "initial_value", lambda *given: pytest.fail("a value was drawn"))
     trained(resume=tmp_path / "run")
     found = [name for name in names if name != "updates"]  # which is looked at as it is checked, too
     assert len(found) == len(set(found)) > 30

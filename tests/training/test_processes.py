@@ -271,6 +271,8 @@ def test_the_log_stays_with_who_writes_it(spec: str, text: str, tmp_path: Path) 
 
 
 def reading_once(rank: int) -> None:
+    """And drawing nothing."""
+    from attndsl.running import initial
     from attndsl.storage.safetensors import TensorFile
 
     read, known = TensorFile.read, set[object]()
@@ -281,6 +283,7 @@ def reading_once(rank: int) -> None:
         return read(self, name)
 
     TensorFile.read = reads  # type: ignore[method-assign]
+    initial.initial_value = None  # type: ignore[assignment]
 
 
 def test_a_damaged_checkpoint_gives_way_in_all(spec: str, text: str, tmp_path: Path) -> None:
