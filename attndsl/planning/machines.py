@@ -115,20 +115,29 @@ class MachineModel(Frozen):
 
 class DeviceGroup(Frozen):
     """Devices that take part in a collective, as a grid: along each dimension so many, each so many places after the
-    one before."""
+    one before. There are others like it, of so many devices in all, and a collective is as fast as the worst placed of
+    them."""
 
     dimensions: tuple[tuple[int, int], ...] = ()
+    among: int = 0
 
     @property
     def size(self) -> int:
         return math.prod(size for size, _ in self.dimensions)
 
     def in_node(self, devices: int) -> int:
-        """How many of them a node has."""
-        return math.prod(max(1, min(size, devices // min(stride, devices))) for size, stride in self.dimensions)
+        """How many of them a node has, where all are on as many."""
+        return max(1, self.size // self.nodes(devices))
 
     def nodes(self, devices: int) -> int:
-        return max(1, math.ceil(self.size / self.in_node(devices)))
+        """On how many nodes they are, or at most, if they are a grid of several dimensions: none has to begin where a
+        node does."""
+        found = 1
+        for size, stride in self.dimensions:
+            blocks = range(min(self.among // (size * stride) or 1, devices))  # of ranks; in a node, more begin alike
+            begins = ((at * size * stride + inner) % devices for at in blocks for inner in range(min(stride, devices)))
+            found *= min(size, (max(begins) + (size - 1) * stride) // devices + 1)
+        return found
 
 
 def machine(name: str) -> MachineModel:

@@ -176,7 +176,7 @@ class ParallelPlan(Frozen):
                 near = found.pop() if found and math.prod(found[-1]) == stride else (1, stride)
                 found.append((near[0] * part.size, near[1]))
             stride *= part.size
-        return DeviceGroup(tuple(reversed(found)))
+        return DeviceGroup(tuple(reversed(found)), self.devices)
 
     @property
     def tensor_group(self) -> DeviceGroup:

@@ -149,6 +149,12 @@ def test_a_share_of_a_mesh_is_counted_by_its_place():
     assert (DeviceGroup(((8, 1),)).in_node(8), DeviceGroup(((8, 1),)).nodes(8)) == (8, 1)
     assert (DeviceGroup(((16, 8),)).in_node(8), DeviceGroup(((16, 8),)).nodes(8)) == (1, 16)
     assert (DeviceGroup(((16, 2),)).in_node(8), DeviceGroup(((16, 2),)).nodes(8)) == (4, 4)
+    assert (DeviceGroup(((8, 3),)).in_node(8), DeviceGroup(((8, 3),)).nodes(8)) == (2, 3)
+    assert [DeviceGroup(((3, 1),), among).nodes(8) for among in (3, 6, 9)] == [1, 1, 2]  # the third: 6, 7 and 8
+    assert [DeviceGroup(((6, 5),), among).nodes(8) for among in (30, 90)] == [4, 5]
+    work = work_of(elaborate(open_spec("gpt2"), {}))
+    crossing, within = (predict(work, ParallelPlan(data=n, tensor=3, batch=n), H100, {"T": 1024}) for n in (8, 2))
+    assert crossing.parts["tensor"] > 2 * within.parts["tensor"]
     inside, across, alone = (
         H100.gather(1e9, group) for group in (DeviceGroup(((8, 1),)), DeviceGroup(((16, 2),)), DeviceGroup(((16, 8),)))
     )
