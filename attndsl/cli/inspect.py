@@ -49,7 +49,6 @@ def _add_planning(parser: Parser) -> None:
     parser.add_argument(
         "--plan",
         metavar="NAME=VALUE,…",
-        default="",
         help="what no layout says: virtual=N, micro_batch=N (1 without), recompute=none|selective|full, "
         "parameters=divided|states|whole, kernels=eager|fused|compiled, precision=bf16|fp8|fp32, "
         "loss=plain|fused|chunked, schedule=gpipe|1f1b, dispatch=allgather|alltoall, "
@@ -63,7 +62,7 @@ def run(args: Any) -> int:
     if args.machine is not None:
         return _plan(args)
     for option in ("nodes", "layout", "plan", "search", "tokens"):
-        if getattr(args, option):
+        if getattr(args, option) not in (None, False):
             raise Usage(f"`--{option}` is for a plan, which needs a `--machine`", "for example `--machine h100x8`")
     from attndsl.cli.models import load_graph
     from attndsl.inspection import inspect, render_tree
@@ -89,13 +88,13 @@ def _plan(args: Any) -> int:
 
     if args.markdown or args.latex:
         raise Usage("a plan is printed as text, or with --json")
-    if args.search and args.layout:
+    if args.search and args.layout is not None:
         raise Usage("`--search` looks for a layout; leave out `--layout`")
     texts, found = [], []
     for name in args.specs:
         spec, graph = load(name, args.settings)
         plan = plan_on_paper(
-            spec, graph, machine_name=args.machine, nodes=args.nodes, layout=args.layout, choices=args.plan,
+            spec, graph, machine_name=args.machine, nodes=args.nodes, layout=args.layout, choices=args.plan or "",
             sizes=args.sizes, searching=args.search,
         )  # fmt: skip
         texts.append(render(plan, graph.title, args.tokens))

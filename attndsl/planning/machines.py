@@ -178,6 +178,7 @@ _WHOLE = ("devices", "processors")
 _RATES = ("memory", "bandwidth", "link", "network")
 _TABLES = {"flops": ("bf16",), "latency": ("inside", "between"),
            "reached": ("products", "memory", "link", "network", "beside"), "attention": ()}  # fmt: skip
+_SHARES = ("reached", "attention")  # of other figures
 _WORDS = ("about", "source")
 
 
@@ -199,8 +200,9 @@ def _machine(path: Path, name: str, entry: Any) -> MachineModel:
             raise wrong(f"needs {listed(_TABLES[key])} in `{key}`")
         for part, number in numbers.items():
             least = "positive" if (key, part) != ("reached", "beside") else "non-negative"
-            known_size = isinstance(number, (int, float)) and not isinstance(number, bool) and 0 <= number <= LARGEST
+            most, limit = (1, " of at most 1") if key in _SHARES and part != "beside" else (LARGEST, "")
+            known_size = isinstance(number, (int, float)) and not isinstance(number, bool) and 0 <= number <= most
             if not known_size or (number == 0 and least == "positive") or (key in _WHOLE and number % 1):
-                raise wrong(f"needs a {least} number for `{part}`, not {number!r}")
+                raise wrong(f"needs a {least} number{limit} for `{part}`, not {number!r}")
     figures = {key: entry.get(key, "") for key in known} | {key: int(entry[key]) for key in _WHOLE}
     return MachineModel(name, **figures)

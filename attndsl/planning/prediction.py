@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from attndsl.diagnostics import error
+from attndsl.inspection.report import SizeChoice
 from attndsl.planning.computing import attended, product_flops
 from attndsl.planning.machines import DeviceGroup, MachineModel
 from attndsl.planning.memory import DeviceMemory, memory_of
@@ -38,7 +39,7 @@ class StepPrediction(Frozen):
     `seconds`. `flops` are those of the model's products forwards and backwards, attention counted whole and nothing
     counted twice (Chowdhery et al., 2022, appendix B); `hidden` are those of them that masks leave out. `tokens` are
     those of all texts that a model reads: whole numbers, or bools, by rows and places, once where several have the same
-    places."""
+    places. `sizes` are those of a step's inputs, where some of them were chosen for who asked."""
 
     plan: ParallelPlan
     machine: MachineModel
@@ -49,6 +50,7 @@ class StepPrediction(Frozen):
     flops: float
     hidden: float
     tokens: int
+    sizes: tuple[SizeChoice, ...] = ()
 
     @property
     def mfu(self) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attndsl.diagnostics import AttnError, did_you_mean, error, listed, warn
 from attndsl.graph import Graph
+from attndsl.inspection.report import SizeChoice
 from attndsl.inspection.sizes import choose_sizes
 from attndsl.layouts import Layout, choose_layout, default_layout
 from attndsl.layouts.laid_out import lay_out
@@ -54,7 +55,8 @@ def plan_on_paper(
         if plan.virtual > 1 and plan.schedule == "gpipe":
             raise error("E0953", f"`virtual={plan.virtual}`: virtual stages need `schedule=1f1b`", help="say that, too")
         return _searched(spec, graph, plan, on, nodes or 1, sizes, given_choices)
-    found = choose_layout(layout, spec, graph) if layout else default_layout(graph, (nodes or 1) * on.devices)
+    devices = (nodes or 1) * on.devices
+    found = choose_layout(layout, spec, graph) if layout is not None else default_layout(graph, devices)
     work = _work(graph, plan, found)
     if found.parameters is None and "parameters" in given_choices and plan.parameters != "whole":
         raise error(
@@ -72,8 +74,9 @@ def plan_on_paper(
         divided = found if plan.parameters == "divided" else replace(found, parameters=None)
         warn(*lay_out(graph, divided).warnings)
     parts = microbatches(found)
-    rows = sizes.get(batch, plan.data * max(plan.micro_batch, 1) * (parts or 1))
-    given = _sizes(graph, {**sizes, batch: rows})
+    chosen = _sizes(graph, sizes, batch, plan.data * max(plan.micro_batch, 1) * (parts or 1))
+    lengths = {size.name: size.value for size in chosen}
+    rows = lengths.pop(batch)
     if parts is not None:
         if rows % (plan.data * parts):
             raise error(
@@ -87,7 +90,7 @@ def plan_on_paper(
                 f"{each} on each device", help="say it in one place: leave out `micro_batch`, or give another `--size`",
             )  # fmt: skip
         plan = replace(plan, micro_batch=each)
-    return predict(work, replace(plan, batch=given.pop(batch)), on, given)
+    return replace(predict(work, replace(plan, batch=rows), on, lengths), sizes=chosen)
 
 
 def _searched(
@@ -111,8 +114,11 @@ def _searched(
 
     work = _work(graph, plan)
     batch, devices = batch_axis(work), nodes * on.devices
-    given = _sizes(graph, {batch: ROWS * devices, **sizes})
-    return search(work, replace(plan, batch=given.pop(batch)), on, devices, given, by, refusal, choices)
+    chosen = _sizes(graph, sizes, batch, ROWS * devices)
+    lengths = {size.name: size.value for size in chosen}
+    found = search(work, replace(plan, batch=lengths.pop(batch)), on, devices, lengths, by, refusal, choices)
+    other = replace(found.runner_up, sizes=chosen) if found.runner_up else None
+    return replace(found, best=replace(found.best, sizes=chosen), runner_up=other)
 
 
 def _work(graph: Graph, plan: ParallelPlan, layout: Layout | None = None) -> Workload:
@@ -120,8 +126,10 @@ def _work(graph: Graph, plan: ParallelPlan, layout: Layout | None = None) -> Wor
     return work_of(graph, materialised=materialised, chunked=chunked, layout=layout)
 
 
-def _sizes(graph: Graph, given: Mapping[str, int]) -> dict[str, int]:
-    return {choice.name: choice.value for choice in choose_sizes(graph, given)}
+def _sizes(graph: Graph, given: Mapping[str, int], batch: str, rows: int) -> tuple[SizeChoice, ...]:
+    """A value for each size of the inputs: without another one, so many rows."""
+    chosen = choose_sizes(graph, {batch: rows, **given})
+    return tuple(size if size.name in given else replace(size, reason=size.reason or "default") for size in chosen)
 
 
 def read_choices(text: str, on: MachineModel) -> tuple[ParallelPlan, frozenset[str]]:
@@ -140,6 +148,8 @@ def read_choices(text: str, on: MachineModel) -> tuple[ParallelPlan, frozenset[s
             raise error(
                 "E0953", f"a plan has no `{name}`", note=f"it has {listed(CHOICES)}", help=did_you_mean(name, CHOICES)
             )  # fmt: skip
+        if name in chosen:
+            raise error("E0953", f"`{name}` is said twice", help="leave one of them out")
         chosen[name] = _choice(name, value, on)
     return replace(plan, **chosen), frozenset(chosen)
 
@@ -151,7 +161,7 @@ def _choice(name: str, value: str, on: MachineModel) -> int | str | bool:
         raise error("E0953", f"`{name}={value}`: `{name}` is a whole number of at least 1")
     words = WORDS.get(name) or (("no", "yes") if name == "async_tensor" else (*on.attention, "materialised"))
     if value not in words:
-        raise error("E0953", f"`{name}={value}`: `{name}` is {listed(words)}", help=did_you_mean(value, words))
+        raise error("E0953", f"`{name}={value}`: `{name}` is {listed(words, 'or')}", help=did_you_mean(value, words))
     return value == "yes" if name == "async_tensor" else value
 
 

@@ -49,10 +49,12 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
     plan, on = p.plan, p.machine
     nodes = math.ceil(plan.devices / on.devices)
     yield f"{title} on {plan.devices:,} devices of {on.name}" + (f" ({nodes:,} nodes)" if nodes > 1 else "")
-    yield on.about
+    if on.about:
+        yield on.about
     yield ""
     sizes = _number(plan.batch, "row") + (f", {_number(p.tokens, 'token')}" if p.tokens else "")
-    sizes += f"; {_number(plan.micro_batches, 'micro-batch')} of {plan.micro_batch:,}"
+    fewer = "up to " if plan.batch // plan.data % plan.micro_batch else ""
+    sizes += f"; {_number(plan.micro_batches, 'micro-batch')} of {fewer}{plan.micro_batch:,}"
     how = [
         f"recomputation {plan.recompute}", f"parameters {_parameters(plan)}",
         *(["sequence parallelism"] if plan.sequence else []),
@@ -67,6 +69,8 @@ def _lines(p: StepPrediction, title: str, tokens: float | None) -> Iterable[str]
     yield f"         {', '.join(how)}"
     yield f"         {', '.join(kernels)}"
     yield f"step     {sizes}"
+    chosen = ", ".join(f"{size.name} = {size.value:,} ({size.reason})" for size in p.sizes if not size.given)
+    yield from _wrapped(chosen, "sizes    ")
     yield ""
     rows = [(HELD[name], in_bytes(int(getattr(p.memory, name))), "") for name in HELD if getattr(p.memory, name) >= 1]
     fits = "fits" if p.fits else "does not fit"
@@ -122,10 +126,10 @@ def _time(seconds: float) -> str:
     return f"{seconds:,.2f} s" if seconds >= 10 else f"{seconds:.3f} s" if seconds >= 0.1 else f"{seconds * 1e3:.2f} ms"
 
 
-def _wrapped(text: str, width: int = 100) -> Iterable[str]:
+def _wrapped(text: str, lead: str = "", width: int = 100) -> Iterable[str]:
     import textwrap
 
-    return textwrap.wrap(text, width)
+    return textwrap.wrap(text, width, initial_indent=lead, subsequent_indent=" " * len(lead))
 
 
 def _chosen(choice: SearchResult, title: str, tokens: float | None) -> str:
@@ -171,6 +175,7 @@ def to_json(found: StepPrediction | SearchResult, tokens: float | None = None) -
         "devices": found.plan.devices,
         "plan": {field.name: getattr(found.plan, field.name) for field in fields(found.plan)}
         | {"mesh": [{field.name: getattr(part, field.name) for field in fields(part)} for part in found.plan.parts]},
+        "sizes": [{"name": size.name, "value": size.value, "reason": size.reason} for size in found.sizes],
         "seconds": found.seconds,
         "parts": dict(found.parts),
         "memory": {name: getattr(found.memory, name) for name in HELD} | {"total": found.memory.total},

@@ -53,6 +53,8 @@ def test_a_file_extends_the_table(tmp_path):
         (entry("ours", devices="true"), "the machine `ours` needs a positive number for `devices`, not True"),
         (entry("ours", reached=reached("-5")), "`ours` needs a non-negative number for `beside`, not -5"),
         (entry("ours", reached=reached("'x'")), "`ours` needs a non-negative number for `beside`, not 'x'"),
+        (entry("ours", reached=reached("0").replace("0.6", "65")), "a positive number of at most 1 for `link`, not 65"),
+        (entry("ours", attention="{ flash3 = 1.5 }"), "a positive number of at most 1 for `flash3`, not 1.5"),
         (entry("ours", bandwith="1.0"), "the machine `ours` has no `bandwith`"),
         (entry("ours", latency="{ inside = 1e-6 }"), "the machine `ours` needs inside and between in `latency`"),
         (entry("ours", flops="1e12"), "the machine `ours` needs bf16 in `flops`"),
@@ -67,6 +69,13 @@ def test_a_file_that_describes_no_machine_is_refused(tmp_path, text, said):
     with pytest.raises(AttnError, match=r"E0952") as caught:
         machine(f"{file}:ours")
     assert said in str(caught.value)
+
+
+def test_a_machine_of_which_nothing_is_said(attndsl, tmp_path):
+    file = tmp_path / "my.toml"
+    file.write_text(entry("ours", about=None))
+    done = attndsl("inspect", "gpt2", "--machine", str(file))
+    assert done.out.startswith("GPT2 on 8 devices of ours\n\nplan ")
 
 
 def test_a_machine_that_is_not_there():

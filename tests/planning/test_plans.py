@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -324,7 +325,8 @@ def test_the_command(attndsl, tmp_path):
     for more, said in (
         (["--nodes", "2"], "the plan takes 8 devices, and 2 nodes have 16"),
         (["--plan", "virtual=0"], "`virtual` is a whole number of at least 1"),
-        (["--plan", "recompute=all"], "`recompute` is none, selective and full"),
+        (["--plan", "recompute=all"], "`recompute` is none, selective or full"),
+        (["--plan", "parameters=whole, micro_batch=2, parameters=states"], "`parameters` is said twice"),
         (["--plan", "virtul=2"], "did you mean `virtual`?"),
         (["--plan", "stages=2"], "a plan has no `stages`"),
     ):
@@ -333,6 +335,8 @@ def test_the_command(attndsl, tmp_path):
         assert said in done.err
     for argv, said in (
         (["inspect", "gpt2", "--nodes", "2"], "needs a `--machine`"),
+        (["inspect", "gpt2", "--layout", ""], "needs a `--machine`"),
+        (["inspect", "gpt2", "--machine", "h100x8", "--search", "--layout", ""], "leave out `--layout`"),
         (["inspect", "gpt2", "--machine", "h100x8", "--search", "--layout", layout], "leave out `--layout`"),
         (["inspect", "gpt2", "--machine", "h100x8", "--tokens", "many"], "`many` is not a number of tokens"),
         (["inspect", "gpt2", "--machine", "h100x8", "--latex"], "a plan is printed as text"),
@@ -354,6 +358,26 @@ def test_tokens_are_those_of_all_texts(attndsl, spec, size, said):
     argv = ("inspect", spec, "--machine", "h100x8", "--size", size)
     assert said in attndsl(*argv).out
     assert json.loads(attndsl(*argv, "--json").out)["tokens"] == int(said.split(", ")[1].split()[0].replace(",", ""))
+
+
+def test_sizes_that_nobody_gave_are_shown(attndsl):
+    argv = ("inspect", "clip", "--machine", "h100x8", "--size", "N=256,T=16,Y=8")
+    for more in ((), ("--search", "--plan", "micro_batch=4")):
+        done = attndsl(*argv, *more)
+        assert re.search(r"(?m)^sizes    B = (8|32) \(default\), X = 128 \(default\)$", done.out)
+        found = json.loads(attndsl(*argv, *more, "--json").out)
+        assert {"name": "X", "value": 128, "reason": "default"} in found["sizes"]
+        assert {"name": "Y", "value": 8, "reason": ""} in found["sizes"]
+        assert not more or found["runner_up"]["sizes"] == found["sizes"]
+    done = attndsl("inspect", "gpt2", "--machine", "h100x8", "--size", "B=64,T=512", "--plan", "micro_batch=3")
+    assert "step     64 rows, 32,768 tokens; 3 micro-batches of up to 3\n\n" in done.out
+
+
+def test_a_layout_of_nothing_is_none():
+    opened = open_spec("gpt2")
+    graph = elaborate(opened, {})
+    with pytest.raises(AttnError, match="E0010"):
+        plan_on_paper(opened, graph, machine_name="h100x8", nodes=None, layout="", choices="", sizes={})
 
 
 def test_pictures_are_rows_and_a_node_that_is_not_full_is_one(attndsl):
