@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attndsl.diagnostics import AttnError, error
@@ -19,10 +19,10 @@ TRIES, MOMENT = 3, 0.05  # seconds between them: whoever asks whether a run is l
 
 
 @contextlib.contextmanager
-def locked(run: Path) -> Iterator[None]:
+def locked(run: Path, warn: Callable[[str], None] = lambda text: None) -> Iterator[None]:
     """The run is this process's alone while it lasts. The system lets go of the lock when the process ends, so that one
-    that was killed is in nobody's way. Where there is no run yet nothing is locked. Raises E0739 where another process
-    trains it, E0705."""
+    that was killed is in nobody's way. Where there is no run yet nothing is locked; where the file system has no locks,
+    `warn` is told. Raises E0739 where another process trains it, E0705."""
     if not is_run(run):
         yield
         return
@@ -42,7 +42,8 @@ def locked(run: Path) -> Iterator[None]:
                 if not tries:
                     raise _taken(run, path) from None
                 time.sleep(MOMENT)
-            except OSError:  # a file system without locks
+            except OSError:
+                warn(f"the file system of `{run}` has no locks: see that no other process trains this run")
                 break
             else:
                 break

@@ -96,7 +96,7 @@ def train(
         def ready() -> tuple[Session, Callable[[], None]]:
             if resume is not None:
                 if processes.is_first:
-                    held.enter_context(locked(Path(resume)))
+                    held.enter_context(locked(Path(resume), listener.warn))
                 taken = go_on(Path(resume), given, data, backend, device, compile, listener, log, processes, layout)
                 return taken, lambda: None
             assert spec is not None
@@ -111,7 +111,7 @@ def train(
             asked = steps.enter_context(asked_to_stop())  # a run that has begun can be resumed
             write()
             if resume is None and processes.is_first:
-                held.enter_context(locked(session.run))
+                held.enter_context(locked(session.run, listener.warn))
             return run_session(session, listener, asked, steps)
 
 

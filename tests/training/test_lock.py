@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import signal
@@ -76,6 +77,23 @@ def test_a_run_is_locked_from_its_first_step(trained: Train, tmp_path: Path, mon
     trained(steps=2)
     assert len(found) == 2
     assert all(f"the process {os.getpid()}, since" in told.message for told in found)
+
+
+def test_a_file_system_without_locks_is_warned_of(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    from attndsl.training.console import Silent
+
+    def flock(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    told: list[str] = []
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr(Silent, "warn", lambda self, text: told.append(text))
+    for times in (1, 2):
+        trained(steps=times, resume=tmp_path / "run" if times == 2 else None)
+        assert sum(f"the file system of `{tmp_path / 'run'}` has no locks" in text for text in told) == times
 
 
 def test_a_process_of_another_machine_is_to_be_stopped_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
