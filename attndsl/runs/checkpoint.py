@@ -38,10 +38,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Array], processes: Processes 
         write_tensors(path, tensors, {_FACTS: json.dumps(facts)})
 
 
-def save_checkpoint(
-    run: Path, step: int, state: Mapping[str, Array], keep: int = KEEP, processes: Processes = ALONE
-) -> Path:
-    """Keep the state after `step` steps (`save_tensors`), then drop all but the `keep` newest. A kill at any moment
+def save_checkpoint(run: Path, step: int, state: Mapping[str, Array], processes: Processes = ALONE) -> Path:
+    """Keep the state after `step` steps (`save_tensors`), then drop all but the `KEEP` newest. A kill at any moment
     leaves the newest complete one readable. Raises E0705."""
     path = checkpoint_path(run, step)
     if processes.is_first:
@@ -51,7 +49,7 @@ def save_checkpoint(
     if not processes.is_first:
         return path
     with file_errors("delete an old checkpoint in", path.parent):
-        for _, old in list_checkpoints(run)[:-keep]:
+        for _, old in list_checkpoints(run)[:-KEEP]:
             old.unlink(missing_ok=True)
     return path
 
