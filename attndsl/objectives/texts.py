@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from attndsl.diagnostics import error
@@ -11,6 +11,8 @@ from attndsl.records import Frozen
 
 if TYPE_CHECKING:
     from attndsl.data.tokenizers import Tokenizer
+
+BLOCK = 1 << 20  # tokens that are looked at in one go
 
 
 class TokenText(Frozen, eq=False):
@@ -29,7 +31,7 @@ class TokenText(Frozen, eq=False):
         if (separator is not None and separator in tokenizer.special.values()) or (
             separator is not None and tokenizer.kind not in ("bytes", "chars")
         ):
-            bounds = np.flatnonzero(tokens == separator)
+            bounds = _where(tokens, lambda some: some == separator)
         else:
             bounds = np.zeros(0, dtype=np.int64)
         starts = np.concatenate([[0], bounds + 1]).astype(np.int64)
@@ -37,8 +39,7 @@ class TokenText(Frozen, eq=False):
         filled = stops > starts
         starts, stops = starts[filled], stops[filled]
         ends = tokenizer.sentence_ends()
-        after = np.flatnonzero(ends[np.asarray(tokens)]) + 1 if len(tokens) else np.zeros(0, dtype=np.int64)
-        sentences = np.union1d(starts, after)
+        sentences = np.union1d(starts, _where(tokens, lambda some: ends[some]) + 1)
         # Several signs in a row end one sentence: a place whose own token ends one too begins none.
         inside = sentences[sentences < len(tokens)]
         return TokenText(tokens, starts, stops, inside[~ends[np.asarray(tokens[inside])]])
@@ -77,6 +78,14 @@ class TokenText(Frozen, eq=False):
             np.asarray(self.tokens[start:stop]).astype(np.int64)
             for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
         ]
+
+
+def _where(tokens: Array, holds: Callable[[Array], Array]) -> Array:
+    """The places of the tokens for which it `holds`, int64. Tokens that are mapped may not fit into memory, and neither
+    may what is computed for each of them."""
+    blocks = range(0, len(tokens), BLOCK)
+    found = [np.flatnonzero(holds(np.asarray(tokens[first : first + BLOCK]))) + first for first in blocks]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *found])
 
 
 def encode_typed(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Array]:
