@@ -12,6 +12,7 @@ from attndsl.api.checking import check_spec
 from attndsl.cli.arguments import Parser
 from attndsl.cli.verbs import VERBS
 from attndsl.elaborate import open_text
+from attndsl.training.data import CACHE
 from tests.scripts import script
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "runs.md").read_text(encoding="utf-8")
@@ -29,6 +30,10 @@ def test_the_page_shows_what_was_measured() -> None:
     assert SCRIPT.PICTURE.read_text(encoding="utf-8") == SCRIPT.picture(figures), again
     assert SCRIPT.rendered(figures, PAGE) == PAGE, again
     assert len(figures["curves"]) == 4
+
+
+def test_the_page_says_where_the_tokens_are() -> None:
+    assert f"`{CACHE}`" in PAGE
 
 
 def test_every_command_of_the_page_can_be_given() -> None:
