@@ -104,14 +104,13 @@ class Processes:
         return found
 
     def in_turn(self, action: Callable[[], Result]) -> Result:
-        """`agree`, where the first process of each machine acts before the others, for which it may leave something in
-        a file."""
+        """`agree`, where the first process acts before the others, for which it may leave something in a file; then the
+        first of each other machine, which may not see that file, and then the rest."""
         if self.size == 1:
             return action()
-        ahead = self.agree(action if self.local == 0 else lambda: None)
-        behind = self.agree(action if self.local else lambda: None)
-        found = ahead if self.local == 0 else behind
-        return found  # type: ignore[return-value]
+        turn = 0 if self.is_first else 1 if self.local == 0 else 2
+        found = [self.agree(action if number == turn else lambda: None) for number in range(3)]
+        return found[turn]  # type: ignore[return-value]
 
     def from_first(self, action: Callable[[], Result]) -> Result:
         """What `action` gives in the first process, which alone acts."""
