@@ -26,7 +26,8 @@ def became(what: str, loss: float) -> str:
 def diverged(session: Session, message: str, step: int, lr: float) -> AttnError:
     """E0730, with what a user can do from here; `step` is the number of steps that made the failing weights."""
     recipe, resume = session.recipe, f"attndsl train --resume {session.run}"
-    kept = [path for number, path in list_checkpoints(session.run) if number <= step]
+    # One of these very weights is being dropped, unless the run went on from it.
+    kept = [path for number, path in list_checkpoints(session.run) if number < step or number == step == session.step]
     highest = recipe.optimizer.number("lr")
     ways: list[str] = []
     if step > session.step and highest:  # this session has moved the weights

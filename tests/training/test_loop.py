@@ -268,6 +268,16 @@ def test_a_run_that_diverges_at_once_starts_again(trained: Train, tmp_path: Path
     assert losses(tmp_path / "run")[0] == pytest.approx(math.log(256), abs=0.2)
 
 
+def test_a_checkpoint_that_is_being_dropped_is_no_good_one(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several processes the first deletes it, and another may be the one that speaks."""
+    monkeypatch.setattr(loop, "drop_unproved", lambda *given: None)
+    told = diverged(lambda: trained(lr=1e30, clip=0, checkpoint=1, warmup=0))
+    assert [step for step, _ in list_checkpoints(tmp_path / "run")] == [1]
+    assert any("start again" in note for note in told.notes)
+
+
 @pytest.mark.parametrize(("lr", "evaluated"), [(1e39, 0), (1e30, 0), (1e39, 0.05), (1e30, 0.05)])
 def test_ruined_weights_are_not_kept(trained: Train, tmp_path: Path, lr: float, evaluated: float) -> None:
     """No later step looks at what the last one made: infinite numbers, or finite ones that give no loss."""
