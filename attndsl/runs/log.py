@@ -17,6 +17,7 @@ products of large matrices reach on the devices, as measured).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -37,8 +38,8 @@ class LogForm(Protocol):
 
 
 class RunLog:
-    """Appends lines to a run's log; each is in the file (though perhaps not on the disk) when `write` returns. The
-    `others` are told of it too."""
+    """Appends lines to a run's log; each is in the file (though on the disk only after `sync`) when `write` returns.
+    The `others` are told of it too. Raises E0705."""
 
     def __init__(self, run: Path, others: Sequence[LogForm] = ()) -> None:
         self.path, self.others = run / FILE, others
@@ -52,8 +53,14 @@ class RunLog:
         for other in self.others:
             other.write(line)
 
+    def sync(self) -> None:
+        """Bring all lines to the disk: a checkpoint that is there has a log that reaches as far."""
+        with file_errors("write", self.path):
+            os.fsync(self.file.fileno())
+
     def close(self) -> None:
-        self.file.close()
+        with file_errors("write", self.path):  # what could not be written is tried once more
+            self.file.close()
         for other in self.others:
             other.close()
 
@@ -62,6 +69,8 @@ class NoLog:
     """Of a process that writes none."""
 
     def write(self, line: Line) -> None: ...
+
+    def sync(self) -> None: ...
 
     def close(self) -> None: ...
 

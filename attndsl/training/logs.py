@@ -69,8 +69,9 @@ class CsvLog:
         return self.run / f"{name}.csv"
 
     def close(self) -> None:
-        for file in self.files.values():
-            file.close()
+        for name, file in self.files.items():
+            with file_errors("write", self._path(name)):
+                file.close()
 
 
 def _row(line: Line) -> Row:

@@ -163,7 +163,7 @@ def run_session(session: Session, console: Console, asked: StopRequest, steps: E
     processes, writes = session.processes, session.processes.is_first
     progress = _Progress.of(session.lines)
     step, interrupted = session.step, False
-    log: LogForm = (
+    log: RunLog | NoLog = (
         RunLog(session.run, [LOGS[kind](session.run, session.lines) for kind in session.logs]) if writes else NoLog()
     )
     console.start(step, recipe.steps, objective.unit)
@@ -217,6 +217,7 @@ def run_session(session: Session, console: Console, asked: StopRequest, steps: E
                         write_text(session.run / CURVE, _curve(session, progress))
                 if last or stop or (recipe.checkpoint and step % recipe.checkpoint == 0):
                     _require_finite(session, step)
+                    log.sync()
                     save_checkpoint(session.run, step, trainer.state(), processes=processes)
                     speed.pause()
                 if stop and not last:

@@ -12,7 +12,7 @@ import pytest
 
 from attndsl.diagnostics import AttnError
 from attndsl.runs.checkpoint import furthest_parameters
-from attndsl.runs.log import numbers, read_log
+from attndsl.runs.log import FILE, RunLog, numbers, read_log
 from attndsl.training import Outcome, train
 from attndsl.training.console import Silent
 from attndsl.training.logs import CsvLog
@@ -51,6 +51,24 @@ def test_csv_files_have_nothing_of_what_a_run_does_not_go_on_from(tmp_path: Path
     assert {path.name for path in tmp_path.iterdir()} == {"training.csv", "held_out.csv", "processes.csv"}
     CsvLog(tmp_path, [STEP]).close()
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"training.csv": "step,loss\n1,2.5\n"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+@pytest.mark.parametrize(("form", "name"), [(RunLog, FILE), (CsvLog, "training.csv")])
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path, form: type[RunLog | CsvLog], name: str) -> None:
+    """Also as the log is closed, when the rest of it is tried once more."""
+    log = form(tmp_path, [])
+    log.write(STEP)
+    full = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
+    if isinstance(log, RunLog):
+        log.file.close()
+        log.file = full
+    else:
+        log.files["training"].close()
+        log.files["training"] = full
+    for act in (lambda: log.write(STEP), log.close):
+        with pytest.raises(AttnError, match=f"E0705.*{name}"):
+            act()
 
 
 def test_csv_files_have_columns_for_what_comes_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

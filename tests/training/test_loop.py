@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from attndsl.diagnostics import AttnError, Diagnostic
 from attndsl.running import initial
 from attndsl.runs.checkpoint import list_checkpoints, save_checkpoint
-from attndsl.runs.log import Line, read_log
+from attndsl.runs.log import FILE, Line, read_log
 from attndsl.runs.record import RECORD
 from attndsl.storage.safetensors import TensorFile
 from attndsl.storage.whole import PARTIAL, write_text
@@ -180,6 +180,29 @@ def test_what_was_written_by_half_is_swept_up_and_cut_back(trained: Train, tmp_p
     trained(resume=run)
     assert losses(run) == before
     assert not list(run.rglob(f"*{PARTIAL}"))
+
+
+def test_the_log_is_on_the_disk_before_its_checkpoint(
+    trained: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power loss a run would go on with a log of fewer steps, and count tokens and seconds from there."""
+    log, synced, kept = tmp_path / "run" / FILE, [0], list[int]()
+    fsync, save = os.fsync, loop.save_checkpoint
+
+    def syncs(number: int) -> None:
+        fsync(number)
+        if log.exists() and os.path.samestat(os.fstat(number), log.stat()):
+            synced.append(log.stat().st_size)
+
+    def saves(run: Path, step: int, *given: Any, **named: Any) -> Path:
+        assert synced[-1] == log.stat().st_size
+        kept.append(step)
+        return save(run, step, *given, **named)
+
+    monkeypatch.setattr(os, "fsync", syncs)
+    monkeypatch.setattr(loop, "save_checkpoint", saves)
+    trained(steps=6)
+    assert kept == [4, 6]
 
 
 def cut_short(data: bytes) -> bytes:
