@@ -74,11 +74,12 @@ def run(args: Any) -> int:
         other = backends.preferred(lambda each: each.emits is not None and each.emits.stage == stage)
         ways = f"give `--backend {other.name}`, or `--emit {_runs(backend)}`"
         raise Usage(f"the {backend.name} backend has no {stage} source", ways)
-    if args.explain:
-        print(_explain(backend, args))
+    read = None if stage == "tree" and not args.explain else _graph(args)
+    if args.explain and read is not None:
+        print(_explain(backend, args, *read))
         if args.emit is None and args.output is None:
             return 0
-    write_text(_emit(stage, backend, args), args.output)
+    write_text(_emit(stage, backend, args, read), args.output)
     return 0
 
 
@@ -94,14 +95,14 @@ def _runs(backend: Backend) -> str:
     return "optimized" if backend.optimizes else "graph"
 
 
-def _emit(stage: str, backend: Backend, args: Any) -> str:
-    if stage == "tree":
+def _emit(stage: str, backend: Backend, args: Any, read: tuple[Graph, LaidOut | None] | None) -> str:
+    if stage == "tree" or read is None:
         from attndsl.api.checking import of_run
         from attndsl.elaborate import open_spec
         from attndsl.syntax.printer import to_outline
 
         return to_outline(open_spec(of_run(args.spec)[0]).file)
-    graph, laid_out = _graph(args)
+    graph, laid_out = read
     if stage == "layout":
         from attndsl.layouts.telling import tell
 
@@ -148,10 +149,9 @@ def _graph(args: Any) -> tuple[Graph, LaidOut | None]:
     return laid_out.graph, laid_out
 
 
-def _explain(backend: Backend, args: Any) -> str:
+def _explain(backend: Backend, args: Any, graph: Graph, laid_out: LaidOut | None) -> str:
     from attndsl.passes import explain, optimize
 
-    graph, laid_out = _graph(args)
     if args.emit == "incremental":
         from attndsl.passes.incremental import incremental, kept
 
@@ -159,7 +159,7 @@ def _explain(backend: Backend, args: Any) -> str:
     graph, reports = optimize(graph)
     forms = backend.attention_forms(graph)
     lines = list(backend.kernels(graph)) if backend.installed else []
-    if laid_out is not None:
+    if laid_out is not None and args.emit != "layout":
         from attndsl.layouts.telling import tell
 
         lines.append(tell(laid_out))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attndsl.diagnostics import AttnError, Label, Source, Span, did_you_mean, error
+from attndsl.diagnostics import AttnError, Diagnostic, Label, Source, Span, did_you_mean, error
 from attndsl.graph import Axis, Graph, Region
 from attndsl.layouts.core import NO_STAGES, AxisPattern, Layout, Mesh, PlacementRule, batch_axes
 from attndsl.ops import Repeat
@@ -83,19 +84,25 @@ def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int
     """A declared layout, for a model at its hyperparameters; `others` are sizes that stand in place of those written.
 
     Raises E1001 for a dimension that the mesh does not have, E1002 for axes that the model does not have, E1003 for an
-    axis that is placed twice on one dimension, E1005 for microbatches of what is no repeat.
+    axis that is placed twice on one dimension, E1005 for microbatches of what is no repeat. What is wrong with
+    several rules is told at once.
     """
     mesh = _mesh(declaration, others or {})
     axes = _Axes(graph)
     rules: list[PlacementRule] = []
     parameters: list[tree.ParameterPlacing] = []
+    wrong: list[Diagnostic] = []
     for line in declaration.rules:
-        if line.dimension is not None:
-            _known(line.dimension.text, mesh, line.dimension.span)
+        with _noting(wrong):
+            if line.dimension is not None:
+                _known(line.dimension.text, mesh, line.dimension.span)
         if isinstance(line, tree.ParameterPlacing):
             parameters.append(line)
-        else:
+            continue
+        with _noting(wrong):
             rules.append(axes.rule(line))
+    if wrong:
+        raise AttnError(*wrong)
     _once(rules)
     for line in parameters[1:]:
         message, first = "it is said twice where the parameters lie", Label(parameters[0].span, "the first time")
@@ -105,6 +112,15 @@ def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int
     else:
         over = batch_dimension(rules, graph)
     return Layout(declaration.name.text, mesh, tuple(rules), over, declaration.span)
+
+
+@contextmanager
+def _noting(wrong: list[Diagnostic]) -> Iterator[None]:
+    """Notes what is wrong, and goes on behind it."""
+    try:
+        yield
+    except AttnError as problem:
+        wrong += problem.diagnostics
 
 
 def _mesh(declaration: tree.Layout, others: Mapping[str, int]) -> Mesh:
@@ -163,14 +179,19 @@ class _Axes(Evaluator):
 
     def rule(self, line: tree.Placing) -> PlacementRule:
         """Raises E1002 where no axis and no repeat of the model is meant, E1005 for microbatches without a repeat."""
-        patterns = tuple(map(self.pattern, line.axes))
+        patterns, wrong = list[AxisPattern](), list[Diagnostic]()
+        for node in line.axes:
+            with _noting(wrong):
+                patterns.append(self.pattern(node))
+        if wrong:
+            raise AttnError(*wrong)
         texts = {pattern.text for pattern in patterns}
         loops = dict.fromkeys(path for text in texts for path in self._loops(text))
         count = int(line.microbatches.value) if line.microbatches is not None else None
         if count is not None and not loops:
             message = f"`{', '.join(texts)}` is no repeat, whose layers could take a batch in microbatches"
             raise error(NO_STAGES, message, line.span, help=self._repeats())
-        return PlacementRule(patterns, line.dimension.text, line.span, tuple(loops), count)
+        return PlacementRule(tuple(patterns), line.dimension.text, line.span, tuple(loops), count)
 
     def _loops(self, text: str) -> list[str]:
         """The repeat at an address, or those of a name that stand in no other of that name."""
@@ -212,7 +233,8 @@ class _Axes(Evaluator):
     def _none(self, text: str, span: Span) -> AttnError:
         names = sorted({axis.name for axis in self.axes if axis.name.isidentifier()})
         loops = sorted({name for op in self.loops for name in (op.label, op.path) if "*" not in name})
-        helps = did_you_mean(text, [*names, *loops]) or (f"its axes: {', '.join(names)}", self._repeats())
+        sizes = {*self.graph.sizes, *self.graph.free_sizes} & {str(axis.size) for axis in self.axes}
+        helps = did_you_mean(text, [*names, *loops, *sizes]) or (f"its axes: {', '.join(names)}", self._repeats())
         return error("E1002", f"`{self.graph.name}` has no axis `{text}`", span, help=helps)
 
 

@@ -14,7 +14,7 @@ from attndsl.planning.plan import MeshPart, ParallelPlan
 from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis, token_axis
 from attndsl.records import replace
 
-BATCH, STREAM = "batch", "stream"
+BATCH, STREAM, TEXTS = "batch", "stream", "texts"
 
 
 def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
@@ -33,11 +33,13 @@ def plan_of(layout: Layout, work: Workload, plan: ParallelPlan) -> ParallelPlan:
             continue
         marked = {_kind(dimensions, place): axis for place, axis in dimensions.marked(layout, name)}
         kinds = marked.keys()
-        if STREAM in kinds:
-            raise error(
-                "E0953", f"`{marked[STREAM]}` on `{name}`: plans leave whole what stands between layers", layout.span,
-                help="lay the axes inside of layers there: heads, hidden units, words",
-            )  # fmt: skip
+        for kind, why, help in (
+            (TEXTS, "plans divide the tokens of one text only", f"lay the batch there: `{batch_axis(work)} on {name}`"),
+            (STREAM, "plans leave whole what stands between layers",
+             "lay the axes inside of layers there: heads, hidden units, words"),
+        ):  # fmt: skip
+            if kind in kinds:
+                raise error("E0953", f"`{marked[kind]}` on `{name}`: {why}", layout.span, help=help)
         if not kinds & {BATCH, TOKENS, INNER}:
             raise error(
                 "E0953", f"nothing that a plan can divide lies on `{name}`", layout.span,
@@ -110,7 +112,12 @@ def _kind(dimensions: Dimensions, place: Place) -> str:
         return BATCH
     if place == dimensions.tokens:
         return TOKENS
-    sets = ((INNER, dimensions.inner), (EXPERTS, dimensions.experts), (STREAM, dimensions.stream))
+    sets = (
+        (TEXTS, dimensions.texts),
+        (INNER, dimensions.inner),
+        (EXPERTS, dimensions.experts),
+        (STREAM, dimensions.stream),
+    )
     return next((kind for kind, found in sets if place in found), "other")
 
 

@@ -41,7 +41,7 @@ def parse(source: Source, tokens: list[Token] | None = None) -> tuple[File, list
         return File(Span(source, 0, len(source.text)), (), None), _or_something_else(source, [brackets.refusal])
     parser = Parsing(source, brackets)
     file = parser.run(tokens)
-    found = sorted(parser.diagnostics + parser.builder.diagnostics, key=_place)
+    found = sorted(dict.fromkeys(parser.diagnostics + parser.builder.diagnostics), key=_place)  # each once
     if not found and brackets.may_be_deep and (refusal := too_deep(file)):
         return File(file.span, (), None), [refusal]
     if not found and not file.declarations:

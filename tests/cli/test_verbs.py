@@ -160,6 +160,8 @@ def test_compile_lays_a_graph_out(attndsl, folder):
     assert "laid out over (data=2): 2 devices" in told.out
     assert "all_gather" in attndsl("compile", "good.attn", "--emit", "graph", *layout).out
     assert "all_gather" in attndsl("compile", "good.attn", "--explain", "--backend", "numpy", *layout).out
+    both = attndsl("compile", "good.attn", "--explain", "--emit", "layout", "--backend", "numpy", *layout).out
+    assert both.count(attndsl("compile", "good.attn", "--emit", "layout", *layout).out.strip()) == 1
     refused = attndsl("compile", "good.attn", "--emit", "layout")
     assert refused.code == 2
     assert "--layout" in refused.err

@@ -115,6 +115,20 @@ def test_what_is_said_twice_is_shown_twice(text: str, first: str) -> None:
     assert problem.helps[0].startswith("leave one of them out")
 
 
+def test_all_that_is_wrong_with_rules_is_told() -> None:
+    with pytest.raises(AttnError) as raised:
+        given("data=2, model=4; batch on data; B on date; wdith, hieght on model; parameters on modle")
+    assert [(d.code, d.primary.span.text) for d in raised.value.diagnostics if d.primary] == [
+        ("E1002", "batch"), ("E1001", "date"), ("E1002", "wdith"), ("E1002", "hieght"), ("E1001", "modle")
+    ]  # fmt: skip
+
+
+def test_sizes_that_axes_have_are_suggested() -> None:
+    spec = open_spec("gpt2")
+    with pytest.raises(AttnError, match=r"(?s)E1002.*did you mean `heads`\?"):
+        choose_layout("model=2; head on model", spec, elaborate(spec, {}))
+
+
 @pytest.mark.parametrize("text", ["decoder.layr", "decoder.layer.mlp"])
 def test_an_address_that_is_no_repeats(text: str) -> None:
     model = (

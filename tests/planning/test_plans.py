@@ -81,6 +81,11 @@ def test_what_no_rule_names_stays_whole():
     assert weights[0] - weights[1] == pytest.approx(12 * 12 * (8 * 768**2 + 4 * 768) * 3 / 4)
     with pytest.raises(AttnError, match=r"E0953.*plans leave whole what stands between layers"):
         planned("llama:3-8b", "model=2; width on model")
+    with pytest.raises(
+        AttnError, match=r"E0953.*`T` on `context`: plans divide the tokens of one text only"
+    ) as refused:
+        planned("t5", "data=4, context=2; B on data; S, T on context")
+    assert "lay the batch there: `B on context`" in str(refused.value)
     for layout in ("data=2, e=4; B on data; expert on e", "data=2, e=4; B on data"):
         with pytest.raises(AttnError, match=r"E0953.*nothing that a plan can divide lies on `e`") as refused:
             planned("mixtral", layout)
