@@ -18,7 +18,7 @@ from attndsl.planning.machines import MachineModel, machine
 from attndsl.planning.plan import CHOICES, COUNTS, WORDS, ParallelPlan
 from attndsl.planning.prediction import StepPrediction, predict
 from attndsl.planning.search import SearchResult, search
-from attndsl.planning.work import Workload, batch_axis
+from attndsl.planning.work import Workload, batch_axis, has_other_rows
 from attndsl.records import replace
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def plan_on_paper(
                 f"{each} on each device", help="say it in one place: leave out `micro_batch`, or give another `--size`",
             )  # fmt: skip
         plan = replace(plan, micro_batch=each)
+    elif "micro_batch" not in given_choices and has_other_rows(work):
+        plan = replace(plan, micro_batch=max(rows // plan.data, 1))
     return replace(predict(work, replace(plan, batch=rows), on, lengths), sizes=chosen)
 
 

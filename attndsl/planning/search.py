@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from attndsl.diagnostics import AttnError, error
 from attndsl.planning.laid_out import layout_text, names
 from attndsl.planning.machines import MachineModel
-from attndsl.planning.plan import RECOMPUTE, ParallelPlan, problem
+from attndsl.planning.plan import KINDS, RECOMPUTE, ParallelPlan, ParameterKind, problem
 from attndsl.planning.prediction import KnownCosts, StepPrediction, predict
-from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis, token_axis
+from attndsl.planning.share import Share
+from attndsl.planning.work import EXPERTS, INNER, TOKENS, Workload, batch_axis, has_other_rows, token_axis
 from attndsl.records import Frozen, replace
 
 MICRO_BATCHES = (1, 2, 4)
@@ -93,11 +94,18 @@ def search(
             "E0954", f"plans for {devices:,} devices of {machine.name} fit, but the model cannot be laid out by {them}",
             note=f"of the fastest one: {refused[0].diagnostics[0].message}", help=f"other sizes, {ways}",
         )  # fmt: skip
-    note = f"no degrees of parallelism suit the model and the batch{', and what `--plan` says' if given else ''}"
+    notes = [f"no degrees of parallelism suit the model and the batch{', and what `--plan` says' if given else ''}"]
     if least is not None:
         held, there = (f"{size / 1e9:.1f} GB" for size in (least.memory.total, machine.memory))
-        note = f"the least memory, {held} of {there}, takes {least.plan.describe()}"
-    raise error("E0954", f"no plan for {devices:,} devices of {machine.name} fits", note=note, help=ways)
+        notes = [f"the least memory, {held} of {there}, takes {least.plan.describe()}"]
+        share = Share(work, least.plan, {**tokens, batch_axis(work): 1})
+        even = 2 ** ((devices // machine.devices).bit_length() - 1)
+        left = (share.parameters(part, kind) for part in work.segments for kind in KINDS if not kind.even)  # W1003
+        if even * machine.devices < devices and any(left):
+            over = least.plan.dividing(ParameterKind()).size
+            notes.append(f"{over} divides no axis of some parameters, which are whole")
+            ways = f"a number of nodes that divides more axes, such as `--nodes {even}`, or {ways}"
+    raise error("E0954", f"no plan for {devices:,} devices of {machine.name} fits", note=notes, help=ways)
 
 
 def _candidates(
@@ -136,7 +144,8 @@ def _finer(
     whole = plan.data * plan.context
     virtuals = {1, work.layers // plan.stages} if plan.in_turns else {1}
     virtuals = {plan.virtual} if "virtual" in given else virtuals
-    micro_batches = (plan.micro_batch,) if "micro_batch" in given else MICRO_BATCHES
+    micro_batches = (plan.batch // plan.data,) if has_other_rows(work) else MICRO_BATCHES
+    micro_batches = (plan.micro_batch,) if "micro_batch" in given else micro_batches
     parameters: tuple[str, ...] = ("states",) if plan.in_turns else ("whole", "divided")
     parameters = ("whole",) if whole == 1 else (plan.parameters,) if "parameters" in given else parameters
     for count in (n for n in experts if n == whole or plan.data % n == 0):

@@ -141,6 +141,13 @@ def batch_axis(work: Workload) -> str:
     return found
 
 
+def has_other_rows(work: Workload) -> bool:
+    """Whether inputs have rows of another count, as texts beside a batch of pictures. These are whole in each
+    micro-batch, and a loss over all pairs of both needs the batch whole, too."""
+    sizes = {axis.size for _, axis in batch_axes(work.graph)}
+    return sum(bool(size.symbols & set(work.graph.free_sizes)) for size in sizes) > 1
+
+
 def token_axis(work: Workload) -> str:
     """The length of a text; nothing where a model reads none."""
     free = set(work.graph.free_sizes)

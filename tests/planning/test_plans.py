@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 
 import pytest
 
@@ -376,6 +377,16 @@ def test_sizes_that_nobody_gave_are_shown(attndsl):
         assert not more or found["runner_up"]["sizes"] == found["sizes"]
     done = attndsl("inspect", "gpt2", "--machine", "h100x8", "--size", "B=64,T=512", "--plan", "micro_batch=3")
     assert "step     64 rows, 32,768 tokens; 3 micro-batches of up to 3\n\n" in done.out
+
+
+def test_rows_beside_other_rows_are_one_micro_batch():
+    """A loss over all pairs of pictures and texts, which would be computed for each micro-batch."""
+    opened = open_spec("clip")
+    asked = {"machine_name": "h100x8", "nodes": None, "sizes": {"B": 256, "N": 256, "T": 77, "Y": 7, "X": 7}}
+    plans = partial(plan_on_paper, opened, elaborate(opened, {}), layout=None, **asked)
+    assert (plans(choices="").plan.micro_batch, plans(choices="micro_batch=8").plan.micro_batch) == (32, 8)
+    found = plans(choices="", searching=True)
+    assert {it.plan.micro_batches for it in (found.best, found.runner_up)} == {1}
 
 
 def test_a_layout_of_nothing_is_none():

@@ -187,6 +187,23 @@ def test_tokens_are_divided_evenly():
     assert all(100 % (plan.context * plan.tensor) == 0 for plan in tried if plan.sequence)
 
 
+@pytest.mark.parametrize(
+    ("nodes", "said"),
+    [
+        (5, "5 divides no axis of some parameters, which are whole"),
+        (5, "help: a number of nodes that divides more axes, such as `--nodes 4`, or more nodes, or another batch"),
+        (4, "help: more nodes, or another batch"),
+    ],
+)
+def test_what_devices_cannot_divide_is_said_where_nothing_fits(nodes, said):
+    """GPT-3 has no axis that 5 divides."""
+    work = work_of(elaborate(open_spec("gpt3:175b"), {}))
+    with pytest.raises(AttnError, match="E0954") as refused:
+        search(work, Plan(batch=8 * nodes, attention="flash3"), H100, 8 * nodes, {"T": 2048})
+    assert said in str(refused.value)
+    assert ("divides no axis" in str(refused.value)) == (nodes == 5)
+
+
 def test_virtual_stages_need_their_schedule():
     opened = open_spec("gpt2")
     asked = {"machine_name": "h100x8", "nodes": None, "sizes": {}, "layout": None}
