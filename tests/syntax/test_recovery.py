@@ -77,7 +77,7 @@ def test_each_mistake_gives_one_error(text, expected):
         ("train M: {\n a = = 1\n}\n", [("E0010", 1), ("E0010", 2)]),
         ("variant M:a { b=1 c=2 }\nvariant M:b { c== 2 }\n", [("E0010", 1), ("E0016", 2)]),
         ("train M {\n a += 1\n b = = 2\n}\n", [("E0010", 2), ("E0010", 3)]),
-        ("layout l for M over (\n  /// no\n  data=2\n) {\n  B on data\n}\n", [("E0020", 2)]),
+        ("/// Of l.\nlayout l for M over (\n  /// no\n  data=2) {\n  B on data\n}\n", [("E0020", 3)]),
         ("use foo\nuse std\nmodel M { }\n", [("E0010", 1), ("E0010", 2)]),
     ],
 )
