@@ -9,7 +9,6 @@ depend on, so a second run on the same data starts at once, and one on changed d
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import math
@@ -21,14 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from attndsl.data.sources import Corpus, Document, character_start, find_text, pieces
-from attndsl.data.tokenizers import (
-    Published,
-    Tokenizer,
-    TokenizerChoice,
-    load_tokenizer,
-    make_tokenizer,
-    read_published,
-)
+from attndsl.data.tokenizers import Tokenizer, TokenizerChoice, load_tokenizer, make_tokenizer, read_published
 from attndsl.diagnostics import error
 from attndsl.lazy import Array, np
 from attndsl.records import Frozen, replace
@@ -37,7 +29,6 @@ from attndsl.storage.whole import new_folder, write_json
 
 FORMAT = 3  # of the token files, and of how text becomes tokens; part of their key
 META = "meta.json"
-AT_ONCE = 1 << 24  # bytes of text that are encoded at once, by as many threads as the tokenizer has: takes some 400 MB
 Stretch = tuple[Document, int, int]  # the bytes from … to … of a document
 
 
@@ -236,35 +227,20 @@ def _build(corpus: Corpus, choice: TokenizerChoice | Tokenizer, held_out: float,
 def _write_tokens(path: Path, stretches: list[Stretch], tokenizer: Tokenizer) -> dict[str, int]:
     """Encode into one flat file; every document but the first follows a separator, where the tokenizer has one."""
     dtype = token_dtype(tokenizer.vocab)
-    separator = [] if tokenizer.separator is None else [tokenizer.separator]
-    # What needs no package has no threads, and narrower tokens one by one.
-    encode = tokenizer.encode_batch if isinstance(tokenizer, Published) else functools.partial(map, tokenizer.encode)
-    tokens = 0
+    tokens = size = 0
     with open(path, "wb") as file:
-        for several in _together(stretches):
-            encoded = iter(encode([text for text in several if text is not None]))
-            for text in several:
-                found = next(encoded) if text is not None else np.array(separator if tokens else [])
-                found.astype(dtype, copy=False).tofile(file)
-                tokens += len(found)
+        for document, start, stop in stretches:
+            if tokens and tokenizer.separator is not None:
+                np.array([tokenizer.separator], dtype=dtype).tofile(file)
+                tokens += 1
+            for piece in pieces(document.path, start, stop):
+                encoded = tokenizer.encode(piece.decode("utf-8")).astype(dtype, copy=False)
+                encoded.tofile(file)
+                tokens += len(encoded)
+            size += stop - start
         file.flush()
         os.fsync(file.fileno())
-    return {"tokens": tokens, "bytes": sum(stop - start for _, start, stop in stretches)}
-
-
-def _together(stretches: list[Stretch]) -> Iterator[list[str | None]]:
-    """The pieces of text, None where a document begins, as many in a list as are encoded at once."""
-    several: list[str | None] = []
-    size = 0
-    for document, start, stop in stretches:
-        several.append(None)
-        for piece in pieces(document.path, start, stop):
-            several.append(piece.decode("utf-8"))
-            size += len(piece)
-            if size >= AT_ONCE:
-                yield several
-                several, size = [], 0
-    yield several
+    return {"tokens": tokens, "bytes": size}
 
 
 def token_dtype(vocab: int) -> str:

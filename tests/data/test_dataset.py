@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attndsl.data import dataset, sources
 from attndsl.data.batches import NextToken
 from attndsl.data.counter import integers, words
 from attndsl.data.dataset import byte_entropy, load_dataset, open_dataset, split_corpus, token_dtype
 from attndsl.data.sources import find_text
-from attndsl.data.tokenizers import TokenizerChoice, make_tokenizer
+from attndsl.data.tokenizers import TokenizerChoice
 from attndsl.diagnostics import AttnError
 
 BYTES = TokenizerChoice.parse("bytes")
@@ -75,31 +74,6 @@ def test_documents_are_separated(tmp_path: Path) -> None:
     assert bytes(found.train.tokens) == b"aaa\nbbb"
     assert len(found.held_out.tokens) == 0
     assert found.train.bytes == 6
-
-
-@pytest.mark.parametrize("kind", ["bytes", "chars", "bpe:300"])
-def test_several_pieces_are_encoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """A tokenizer can have its threads work on them; the tokens are those of one after the other."""
-    if kind.startswith("bpe"):
-        pytest.importorskip("tokenizers")
-    monkeypatch.setattr(sources, "BLOCK", 50)
-    monkeypatch.setattr(dataset, "AT_ONCE", 200)
-    (tmp_path / "data").mkdir()
-    for number, count in enumerate((0, 7, 0, 0, 31, 1, 100, 0)):
-        (tmp_path / "data" / f"{number}.txt").write_text("".join(f"größer {i}\n" for i in range(count)))
-    tokenizer = make_tokenizer(TokenizerChoice.parse(kind), ["größer 1234567890\n" * 5])
-    batches: list[int] = []
-    encode = tokenizer.encode_batch
-    monkeypatch.setattr(tokenizer, "encode_batch", lambda texts: (batches.append(len(texts)), encode(texts))[1])
-    found = load_dataset(str(tmp_path / "data"), tokenizer, 0.0, tmp_path / "cache")
-    alone: list[int] = []
-    for document in sources.find_text(str(tmp_path / "data")).documents:
-        if alone and tokenizer.separator is not None:
-            alone.append(tokenizer.separator)
-        for piece in sources.pieces(document.path, 0, document.size):
-            alone += tokenizer.encode(piece.decode()).tolist()
-    assert found.train.tokens.tolist() == alone
-    assert not kind.startswith("bpe") or (max(batches) > 1 and len(batches) > 3)
 
 
 def test_a_tokenizer_learns_from_the_training_part_alone(tmp_path: Path) -> None:
