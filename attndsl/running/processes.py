@@ -96,12 +96,20 @@ class Processes:
             raise
         except Exception as raised:
             problem = raised
-        told = self.gather(_Failure.of(problem) if problem is not None else None)
-        failures = {rank: failure for rank, failure in enumerate(told) if failure is not None}
-        if failures:
-            rank, first = next(iter(failures.items()))
-            raise Agreed(first.problem if len(failures) == self.size else first.at(rank, self.size))
+        if (problem := self.first_problem(problem)) is not None:
+            raise Agreed(problem)
         return found
+
+    def first_problem(self, here: Exception | None) -> Exception | None:
+        """What has gone wrong in the first of the processes in which something has, with where that is unless all have
+        such a problem."""
+        if self.size == 1:
+            return here
+        told = self.gather(_Failure.of(here) if here is not None else None)
+        failures = {rank: failure for rank, failure in enumerate(told) if failure is not None}
+        for rank, first in failures.items():
+            return first.problem if len(failures) == self.size else first.at(rank, self.size)
+        return None
 
     def in_turn(self, action: Callable[[], Result]) -> Result:
         """`agree`, where the first process acts before the others, for which it may leave something in a file; then the

@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -59,10 +60,11 @@ class RunLog:
             os.fsync(self.file.fileno())
 
     def close(self) -> None:
-        with file_errors("write", self.path):  # what could not be written is tried once more
-            self.file.close()
-        for other in self.others:
-            other.close()
+        with ExitStack() as closed:
+            for other in self.others:
+                closed.callback(other.close)
+            with file_errors("write", self.path):  # what could not be written is tried once more
+                self.file.close()
 
 
 class NoLog:

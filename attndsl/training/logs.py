@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -69,9 +70,10 @@ class CsvLog:
         return self.run / f"{name}.csv"
 
     def close(self) -> None:
-        for name, file in self.files.items():
-            with file_errors("write", self._path(name)):
-                file.close()
+        with ExitStack() as closed:
+            for name, file in self.files.items():
+                closed.enter_context(file_errors("write", self._path(name)))
+                closed.callback(file.close)
 
 
 def _row(line: Line) -> Row:

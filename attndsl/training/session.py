@@ -373,11 +373,11 @@ def _take_up(
     the `processes` verifies what it takes of one as it reads it."""
     problems: list[AttnError] = []
     for step, path in reversed(checkpoints):
-        told = processes.gather(processes.agree(partial(_load, path, trainer)))
-        problem = next((each for each in told if each is not None), None)
+        problem = processes.first_problem(processes.agree(partial(_load, path, trainer)))
         if problem is None:
             return step
-        console.warn(problem.diagnostics[0].message)
+        assert isinstance(problem, AttnError)
+        console.warn(": ".join((problem.diagnostics[0].message, *problem.diagnostics[0].notes)))
         problems.append(problem)
     if problems:
         raise problems[0]

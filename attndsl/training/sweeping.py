@@ -57,8 +57,13 @@ def run_sweep(sweep: Sweep, jobs: int, console: Console) -> Progress:
                 elif (history := _finished(sweep, run)) is not None:
                     done += 1
                     progress.finished.append(history)
+                elif told():  # while its log was read
+                    waiting.append(run)
                 else:
                     working[run] = _start(sweep, run, jobs)
+                    if told():  # as it was started: it was not sent to this one
+                        working[run].send_signal(signal.SIGTERM)
+            pause = PAUSE if working else WAIT
             for run in [run for run, process in working.items() if process.poll() is not None]:
                 del working[run]
                 if is_locked(sweep.folder / run.name):  # another process was faster, which is why this one ended
@@ -73,7 +78,8 @@ def run_sweep(sweep: Sweep, jobs: int, console: Console) -> Progress:
                     console.warn(f"{run.name} failed: {progress.failed[run.name]}")
             if told() and not working:
                 break
-            time.sleep(PAUSE if working else WAIT if waiting else 0)
+            if working or waiting:
+                time.sleep(pause)
     progress.interrupted = told()
     return progress
 

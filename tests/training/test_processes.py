@@ -300,7 +300,8 @@ def test_a_damaged_checkpoint_gives_way_in_all(spec: str, text: str, tmp_path: P
     newest.write_bytes(data)
     ended = Together(2, tmp_path, ["train", "--resume", run, "--layout", STAGES], before=reading_once).end()
     assert ended.codes == (0, 0), ended.messages
-    assert "".join(ended.out).count(f"the checkpoint `{newest}` is damaged") == 1
+    assert "".join(ended.out).count(f"the checkpoint `{newest}` is damaged: ") == 1
+    assert "this is so for process 1 of 2" in " ".join(ended.out[0].split())
     assert f"resuming `{run}` after {SETTINGS['steps'] - 1} steps" in ended.out[0]
     require_near(run, whole, NEAR["float64"])
 

@@ -179,7 +179,9 @@ def step(*given, **named):
         asked = signal.getsignal(signal.SIGINT).__self__
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getppid(), signal.SIGINT)
-        while not asked.by_hand:
+        for _ in range(3000):
+            if asked.by_hand:
+                break
             time.sleep(0.01)
         os.kill(os.getppid(), signal.SIGTERM)
         time.sleep(0.2)
@@ -199,7 +201,10 @@ def test_a_sweep_that_is_stopped_goes_on_as_if_it_had_not_been(attndsl, tmp_path
         argv, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": places}, preexec_fn=as_in_a_terminal
     )
     first = Path("stopped") / "lr=1e-2"
-    out, _ = sweep.communicate(timeout=120)
+    try:
+        out, _ = sweep.communicate(timeout=120)
+    finally:
+        sweep.kill()
     assert sweep.returncode == 130, out
     assert "attndsl sweep --resume stopped" in out
     assert read_history(first).state == "stopped"
