@@ -22,8 +22,7 @@ os.environ.setdefault("ATTNDSL_KERNELS", "onednn")  # what is computed in tests 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# A busy machine is not a mistake of the code. A run of the suite says the same of the same code: properties are tried
-# on the same examples in each. To look further: ./scripts/test --hypothesis-profile=explore tests/passes
+# A busy machine is not a mistake of the code, and a run of the suite says the same of the same code.
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("suite", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("suite")

@@ -144,7 +144,7 @@ def _launched(args: Any) -> int | None:
         raise Usage(f"`--processes {wanted}` contradicts the launcher, which started {launch.size}", "leave it out")
     if wanted == 0:
         raise Usage("`--processes 0` leaves nobody to train", "give at least 1")
-    if launch is None and wanted is None and (args.layout or args.resume):
+    if launch is None and wanted is None and (args.layout is not None or args.resume):
         from attndsl.training.session import processes_of
 
         wanted = processes_of(args.layout, args.spec, args.resume)

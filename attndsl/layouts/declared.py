@@ -101,12 +101,13 @@ def read_layout(declaration: tree.Layout, graph: Graph, others: Mapping[str, int
             continue
         with _noting(wrong):
             rules.append(axes.rule(line))
-    if wrong:
-        raise AttnError(*wrong)
-    _once(rules)
+    with _noting(wrong):
+        _once(rules)
     for line in parameters[1:]:
         message, first = "it is said twice where the parameters lie", Label(parameters[0].span, "the first time")
-        raise error("E1003", message, line.span, other=first, help="leave one of them out")
+        wrong += error("E1003", message, line.span, other=first, help="leave one of them out").diagnostics
+    if wrong:
+        raise AttnError(*wrong)
     if parameters:
         over = parameters[0].dimension.text if parameters[0].dimension is not None else None
     else:

@@ -203,6 +203,7 @@ def _machine(path: Path, name: str, entry: Any) -> MachineModel:
             most, limit = (1, " of at most 1") if key in _SHARES and part != "beside" else (LARGEST, "")
             known_size = isinstance(number, (int, float)) and not isinstance(number, bool) and 0 <= number <= most
             if not known_size or (number == 0 and least == "positive") or (key in _WHOLE and number % 1):
-                raise wrong(f"needs a {least} number{limit} for `{part}`, not {number!r}")
+                where = f"{key}.{part}" if key in _TABLES else part
+                raise wrong(f"needs a {least} number{limit} for `{where}`, not {number!r}")
     figures = {key: entry.get(key, "") for key in known} | {key: int(entry[key]) for key in _WHOLE}
     return MachineModel(name, **figures)

@@ -248,7 +248,7 @@ def problem(plan: ParallelPlan, work: Workload, machine: MachineModel, sizes: di
                 return f"{name} {degree} does not divide {size} = {length}"
     if plan.context > 1 and not work.dimensions[TOKENS]:
         return "context parallelism needs an axis of tokens"
-    for size in work.dimensions[TOKENS] if plan.laid_out else ():
+    for size in work.dimensions[TOKENS]:
         divided = {"context": plan.context, "tensor": plan.tensor if plan.sequence else 1}
         if (length := size.value(sizes)) % math.prod(divided.values()):
             over = " × ".join(f"{name} {degree}" for name, degree in divided.items() if degree > 1)

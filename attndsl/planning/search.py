@@ -99,12 +99,15 @@ def search(
         held, there = (f"{size / 1e9:.1f} GB" for size in (least.memory.total, machine.memory))
         notes = [f"the least memory, {held} of {there}, takes {least.plan.describe()}"]
         share = Share(work, least.plan, {**tokens, batch_axis(work): 1})
-        even = 2 ** ((devices // machine.devices).bit_length() - 1)
+        nodes = devices // machine.devices
+        even = 2 ** (nodes - 1).bit_length()
         left = (share.parameters(part, kind) for part in work.segments for kind in KINDS if not kind.even)  # W1003
-        if even * machine.devices < devices and any(left):
+        if even > nodes and any(left):
             over = least.plan.dividing(ParameterKind()).size
             notes.append(f"{over} divides no axis of some parameters, which are whole")
             ways = f"a number of nodes that divides more axes, such as `--nodes {even}`, or {ways}"
+    if has_other_rows(work) and "micro_batch" not in given:
+        ways += ", or micro-batches, which read these rows each time: `--plan micro_batch=…`"
     raise error("E0954", f"no plan for {devices:,} devices of {machine.name} fits", note=notes, help=ways)
 
 

@@ -142,10 +142,10 @@ def batch_axis(work: Workload) -> str:
 
 
 def has_other_rows(work: Workload) -> bool:
-    """Whether inputs have rows of another count, as texts beside a batch of pictures. These are whole in each
-    micro-batch, and a loss over all pairs of both needs the batch whole, too."""
-    sizes = {axis.size for _, axis in batch_axes(work.graph)}
-    return sum(bool(size.symbols & set(work.graph.free_sizes)) for size in sizes) > 1
+    """Whether inputs have rows of another count that no batch decides, as texts beside pictures. These are whole in
+    each micro-batch, and a loss over all pairs of both needs the batch whole, too."""
+    others = set(work.graph.free_sizes) - {batch_axis(work)}
+    return any(axis.size.symbols & others for _, axis in batch_axes(work.graph))
 
 
 def token_axis(work: Workload) -> str:

@@ -264,11 +264,12 @@ def processes_of(layout: str | None, spec: str | None, resume: str | Path | None
     E10xx, and E0772 where they are more than anybody would start on this machine without being asked."""
     if resume is not None:
         record = open_record(Path(resume))
-        text, opened = layout or record.facts.get("layout"), open_spec(record.spec)
+        text = layout if layout is not None else record.facts.get("layout")
+        opened = open_spec(record.spec)
     else:
         assert spec is not None
         text, opened = layout, open_spec(spec)
-    mesh = choose_mesh(text, opened) if text else None
+    mesh = choose_mesh(text, opened) if text is not None else None
     there, usable = os.cpu_count() or 1, processors()
     most = max(usable, FEW)
     if mesh is not None and mesh.devices > most:

@@ -117,9 +117,13 @@ def test_what_is_said_twice_is_shown_twice(text: str, first: str) -> None:
 
 def test_all_that_is_wrong_with_rules_is_told() -> None:
     with pytest.raises(AttnError) as raised:
-        given("data=2, model=4; batch on data; B on date; wdith, hieght on model; parameters on modle")
+        given(
+            "data=2, model=4; batch on data; B on date; wdith, hieght on model; parameters on modle; "
+            "B on data; B on data; parameters whole"
+        )
     assert [(d.code, d.primary.span.text) for d in raised.value.diagnostics if d.primary] == [
-        ("E1002", "batch"), ("E1001", "date"), ("E1002", "wdith"), ("E1002", "hieght"), ("E1001", "modle")
+        ("E1002", "batch"), ("E1001", "date"), ("E1002", "wdith"), ("E1002", "hieght"), ("E1001", "modle"),
+        ("E1003", "B"), ("E1003", "parameters whole"),
     ]  # fmt: skip
 
 

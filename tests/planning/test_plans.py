@@ -19,7 +19,7 @@ from attndsl.planning.machines import DeviceGroup
 from attndsl.planning.plan import CHOICES, WORDS, ParameterKind
 from attndsl.planning.request import plan_on_paper, read_tokens
 from attndsl.planning.shown import written
-from attndsl.planning.work import batch_axis
+from attndsl.planning.work import batch_axis, has_other_rows
 from attndsl.records import replace
 
 H100 = machine("h100x8")
@@ -112,6 +112,10 @@ def test_what_no_rule_names_stays_whole():
         (
             {"context": 3, "tensor": 2, "sequence": True},
             "context 3 × tensor 2 does not divide the tokens of one text, T = 1024",
+        ),
+        (
+            {"tensor": 3, "stages": 2, "schedule": "1f1b", "sequence": True},
+            "tensor 3 does not divide the tokens of one text, T = 1024",
         ),
     ],
 )
@@ -387,6 +391,20 @@ def test_rows_beside_other_rows_are_one_micro_batch():
     assert (plans(choices="").plan.micro_batch, plans(choices="micro_batch=8").plan.micro_batch) == (32, 8)
     found = plans(choices="", searching=True)
     assert {it.plan.micro_batches for it in (found.best, found.runner_up)} == {1}
+
+
+PAIRS = """model Pairs(vocab=16, width=8) {
+  input tokens: int[2 * B, T]
+  input weights: float[B]
+  x = embedding(tokens, vocab, width)
+  output logits = linear(x, vocab)
+}
+"""
+
+
+def test_rows_that_a_batch_decides_are_no_other_rows():
+    for text, has in ((PAIRS, False), (PAIRS.replace("weights: float[B]", "weights: float[N]"), True)):
+        assert has_other_rows(work_of(elaborate(open_text(text), {}))) == has
 
 
 def test_a_layout_of_nothing_is_none():

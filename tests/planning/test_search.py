@@ -191,7 +191,7 @@ def test_tokens_are_divided_evenly():
     ("nodes", "said"),
     [
         (5, "5 divides no axis of some parameters, which are whole"),
-        (5, "help: a number of nodes that divides more axes, such as `--nodes 4`, or more nodes, or another batch"),
+        (5, "help: a number of nodes that divides more axes, such as `--nodes 8`, or more nodes, or another batch"),
         (4, "help: more nodes, or another batch"),
     ],
 )
