@@ -18,11 +18,11 @@ from attndsl.elaborate import load
 from attndsl.recipe.recipe import Recipe
 from attndsl.running.states import stacks_of
 from attndsl.runs.checkpoint import furthest_parameters, list_checkpoints, read_tensors, save_checkpoint
-from attndsl.runs.log import read_log
 from attndsl.runs.run import load_run
 from attndsl.training import Outcome, train
 from attndsl.training.console import Silent
 from attndsl.training.data import CACHE, TrainingData, open_data
+from tests.training.reading import losses
 from tests.training.test_kill import check
 
 ELMAN = """
@@ -73,10 +73,6 @@ def spec(tmp_path: Path) -> str:
 
 def run(spec: str, text: str, folder: Path, backend: str, **settings: Any) -> Outcome:
     return train(spec, text, folder, settings=settings, backend=backend, device="cpu", console=Silent())
-
-
-def losses(folder: Path) -> list[float]:
-    return [line["loss"] for line in read_log(folder) if "loss" in line]
 
 
 # ---------------------------------------------------------------- which text

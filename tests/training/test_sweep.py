@@ -19,7 +19,6 @@ import pytest
 from attndsl.diagnostics import AttnError
 from attndsl.runs.history import History, read_history
 from attndsl.runs.lock import locked
-from attndsl.runs.log import read_log
 from attndsl.runs.record import RECORD, open_record, write_record
 from attndsl.runs.spread import Spread, by_settings, verdict
 from attndsl.training import sweeping
@@ -30,6 +29,7 @@ from attndsl.training.sweep import open_sweep
 from tests.costs import less_than
 from tests.terminal import as_in_a_terminal
 from tests.training.conftest import A_TEXT, TINY
+from tests.training.reading import losses
 
 QUICK = ("--set", "evaluate_batches=1", "--backend", "numpy")
 
@@ -163,10 +163,6 @@ def test_runs_of_a_sweep_are_those_of_single_trainings(attndsl) -> None:
     assert done.code == 0, done.err
     of_sweep = Path("swept") / "lr=1e-2_seed=1"
     assert losses(of_sweep) == losses(Path("alone"))
-
-
-def losses(run: Path) -> list[float]:
-    return [line["loss"] for line in read_log(run) if "loss" in line]
 
 
 INTERRUPTED = """
