@@ -19,6 +19,7 @@ from attndsl.graph import Graph, Type
 from attndsl.layouts.core import Layout
 from attndsl.layouts.laid_out import LaidOut, lay_out
 from attndsl.layouts.placements import Placement, indices
+from attndsl.records import replace
 from attndsl.running.states import initial_stacks
 
 Array = np.ndarray[Any, Any]
@@ -120,8 +121,15 @@ class DividedTraining(WholeTraining):
 
     @cached_property
     def for_any_batch(self) -> DividedTraining:
-        """By the same layout, but for the axes that are as long as a batch says: these are whole on each device."""
-        opened = lay_out(self.laid_out.whole, self.laid_out.layout.opened())
+        """By the same layout, but for the axes that are as long as a batch says: these are whole on each device. Where
+        that is refused, since what else it divides was never divided beside them, parameters alone are divided, over
+        the dimension with the most devices."""
+        whole, layout = self.laid_out.whole, self.laid_out.layout
+        try:
+            opened = lay_out(whole, layout.opened())
+        except AttnError:
+            most = max(layout.mesh.names, key=layout.mesh.size)
+            opened = lay_out(whole, replace(layout, rules=(), parameters=most))
         return DividedTraining(opened, self.processes, self.mesh)
 
     @cached_property

@@ -150,7 +150,11 @@ STATES = (70, 342)
 """Programs with a state that begins otherwise in each row, and with one that all rows share."""
 
 
-@pytest.mark.parametrize("seeds", [(9, *STATES), pytest.param(range(1, 20), marks=pytest.mark.slow)])
+ALONE = (62026, 62082, 62107)
+"""Programs whose layouts are refused without the axes of a batch."""
+
+
+@pytest.mark.parametrize("seeds", [(9, *STATES), ALONE, pytest.param(range(1, 20), marks=pytest.mark.slow)])
 def test_random_programs_are_trained_as_in_one_process(crew: Crew, seeds: Sequence[int]) -> None:
     """Or a reason is given why they cannot be. `python scripts/programs.py --processes` runs more."""
     assert all("  state " in Program.random(seed).text for seed in STATES)
